@@ -1,0 +1,1 @@
+"""JAX only: what differs between JAX generations, and numerically stable kernels."""

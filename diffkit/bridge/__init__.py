@@ -1,0 +1,1 @@
+"""Where JAX and SymPy meet: lift, lower, interpret, dk.Formula and derive."""

@@ -1,0 +1,1 @@
+"""Known claims as data: the lecture ledger, activations, losses."""

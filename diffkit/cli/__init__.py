@@ -1,0 +1,1 @@
+"""The command diffkit: a light argparse front; heavy imports only when a command needs them."""

@@ -1,0 +1,273 @@
+"""The answer: a status, what it covers, the evidence for it, and what to do about it.
+
+`proved` is said only of equal normal forms or of an identity test with its error
+probability printed; numerical agreement is `supported`.
+"""
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
+from html import escape
+from pathlib import Path
+from typing import Any, Literal
+
+from diffkit.core.claim import Claim
+from diffkit.core.errors import ClaimRefuted, UsageError
+from diffkit.core.evidence import ErrorBound, Evidence
+from diffkit.core.finding import Finding
+
+Status = Literal["proved", "supported", "refuted", "undecided"]
+SCHEMA = "diffkit.verdict/1"
+#: Worst first: a mixed result takes the first status that occurs.
+SEVERITY: tuple[Status, ...] = ("refuted", "undecided", "supported", "proved")
+EXIT_STATUS: Mapping[Status, int] = {"proved": 0, "supported": 0, "refuted": 1, "undecided": 3}
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A repaired claim that was itself judged.
+
+    Args:
+        text: The repaired claim, as formula text.
+        edit: The edit that makes it: "sign of term 1", "factor 2", "missing 1/n", ...
+        status: Verdict on the repaired claim.
+        latex: The repaired claim as LaTeX, "" if it has none.
+    """
+
+    text: str
+    edit: str
+    status: Status
+    latex: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided about a claim.
+
+    Args:
+        claim: The question.
+        status: The worst status over dtypes and points.
+        statement: The claim in one line, as read by diffkit.
+        scope: What a proof covers, or how far agreement was tested.
+        evidence: One row per witness and point.
+        counterexample: Name -> value of the smallest failing input, or None.
+        contradiction: Claimed and true value at the counterexample, in words, or "".
+        diagnosis: The edit that repairs the claim, or None.
+        repair: The repaired claim, itself judged, or None.
+        findings: Traps at or near the judged points.
+        assumptions: What was held fixed or chosen by convention.
+        reproducer: Three lines that show a refutation without diffkit's judge, or "".
+        latex: The claim as LaTeX, "" if it has none.
+    """
+
+    claim: Claim
+    status: Status
+    statement: str = ""
+    scope: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    counterexample: Mapping[str, Any] | None = None
+    contradiction: str = ""
+    diagnosis: str | None = None
+    repair: Repair | None = None
+    findings: tuple[Finding, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    reproducer: str = ""
+    latex: str = field(default="", repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the claim is proved or supported."""
+        return self.status in ("proved", "supported")
+
+    @property
+    def exit_status(self) -> int:
+        """0 proved or supported, 1 refuted, 3 undecided."""
+        return EXIT_STATUS[self.status]
+
+    def explain(self) -> str:
+        """The verdict with its evidence table, as text."""
+        lines = [str(self)]
+        if self.scope:
+            lines.append(f"scope    {self.scope}")
+        lines += [f"assumes  {text}" for text in self.assumptions]
+        if self.evidence:
+            lines.append("evidence")
+            lines += [f"  {_row(row)}" for row in self.evidence]
+        if self.reproducer:
+            lines += ["reproducer", *(f"  {line}" for line in self.reproducer.splitlines())]
+        return "\n".join(lines)
+
+    def raise_if_refuted(self) -> "Verdict":
+        """Return the verdict itself, or raise `ClaimRefuted` with the explanation."""
+        if self.status == "refuted":
+            raise ClaimRefuted(self.explain())
+        return self
+
+    def to_dict(self) -> dict[str, Any]:
+        """The verdict as plain data, with a schema version."""
+        return {
+            "schema": SCHEMA,
+            "status": self.status,
+            "ok": self.ok,
+            "claim": plain(asdict(self.claim)),
+            "statement": self.statement,
+            "scope": self.scope,
+            "counterexample": plain(self.counterexample),
+            "contradiction": self.contradiction,
+            "diagnosis": self.diagnosis,
+            "repair": plain(asdict(self.repair)) if self.repair else None,
+            "findings": [plain(asdict(finding)) for finding in self.findings],
+            "assumptions": list(self.assumptions),
+            "evidence": [_evidence_dict(row) for row in self.evidence],
+            "reproducer": self.reproducer,
+            "latex": self.latex,
+        }
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The verdict as JSON text (non-finite numbers as the strings "nan", "inf", "-inf")."""
+        return json.dumps(self.to_dict(), indent=indent, ensure_ascii=False, allow_nan=False)
+
+    def to_html(self) -> str:
+        """The explanation as a self-contained HTML fragment."""
+        return f'<div class="diffkit-verdict {self.status}"><pre>{escape(self.explain())}</pre></div>'
+
+    def save(self, path: str | Path) -> None:
+        """Write the verdict to `path` atomically; `diffkit replay` judges its claim again.
+
+        Raises:
+            UsageError: the claim holds a function that cannot be imported by name.
+        """
+        if not self.claim.is_replayable:
+            raise UsageError(
+                "only claims given as text or as an importable \"module:function\" can be saved "
+                f"for replay; {self.claim.target!r} is neither"
+            )
+        write_atomically(Path(path), self.to_json() + "\n")
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "Verdict":
+        """Read what `to_dict` wrote.
+
+        Raises:
+            UsageError: another schema, or a missing field.
+        """
+        if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
+            found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
+            raise UsageError(f"not a saved verdict of schema {SCHEMA} (found {found!r})")
+        try:
+            claim = dict(data["claim"])
+            claim["points"] = tuple(claim.get("points", ()))
+            return cls(
+                claim=Claim(**claim),
+                status=data["status"],
+                statement=data["statement"],
+                scope=data["scope"],
+                evidence=tuple(_evidence(row) for row in data["evidence"]),
+                counterexample=data["counterexample"],
+                contradiction=data["contradiction"],
+                diagnosis=data["diagnosis"],
+                repair=Repair(**data["repair"]) if data["repair"] else None,
+                findings=tuple(Finding(**row) for row in data["findings"]),
+                assumptions=tuple(data["assumptions"]),
+                reproducer=data["reproducer"],
+                latex=data["latex"],
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise UsageError(f"the saved verdict is damaged ({error}); make it again") from error
+
+    def with_findings(self, findings: tuple[Finding, ...]) -> "Verdict":
+        """The same verdict with `findings` added."""
+        return replace(self, findings=self.findings + findings)
+
+    def __str__(self) -> str:
+        lines = [f"{self.status.upper():<10}{self.statement}"]
+        if self.contradiction:
+            lines.append(f"{'':<10}{self.contradiction}")
+        if self.repair is not None:
+            lines.append(
+                f"{'repair':<10}{self.repair.text}    {self.repair.edit}; "
+                f"{self.repair.status.upper()}"
+            )
+        lines += [str(finding) for finding in self.findings]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _repr_latex_(self) -> str | None:
+        return f"$\\displaystyle {self.latex}$" if self.latex else None
+
+
+def worst(statuses: "list[Status] | tuple[Status, ...]") -> Status:
+    """The worst of several statuses; at least one is needed."""
+    return min(statuses, key=SEVERITY.index)
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON data: tuples to lists, fractions to text, non-finite floats to text."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, Fraction):
+        return str(value)
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    return value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write `text` to `path` so that a reader sees the old file or the new one, never half."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _evidence_dict(row: Evidence) -> dict[str, Any]:
+    data = plain(asdict(row))
+    data["allowed"] = plain(dict(row.allowed.parts)) if row.allowed else None
+    return data
+
+
+def _evidence(data: Mapping[str, Any]) -> Evidence:
+    fields = dict(data)
+    parts = fields.pop("allowed")
+    bound = None if parts is None else ErrorBound({k: float(v) for k, v in parts.items()})
+    return Evidence(**fields, allowed=bound)
+
+
+def _row(row: Evidence) -> str:
+    where = ", ".join(f"{name} = {_short(value)}" for name, value in row.point.items())
+    parts = [f"{row.oracle} ({row.group})", row.outcome]
+    if row.dtype:
+        parts.append(row.dtype)
+    if where:
+        parts.append(f"at {where}")
+    if row.value is not None:
+        parts.append(f"value {_short(row.value)}")
+    if row.claimed is not None:
+        parts.append(f"claimed {_short(row.claimed)}")
+    if row.error is not None:
+        allowed = f", allowed {row.allowed}" if row.allowed is not None else ""
+        parts.append(f"error {float(row.error):.1e}{allowed}")
+    if row.note:
+        parts.append(row.note)
+    return "  ".join(parts)
+
+
+def _short(value: Any) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Stochastic gradient estimators as formula-sized functions."""

@@ -1,0 +1,1 @@
+"""The experiment runtime: configuration, run ledger, provenance, figure style."""

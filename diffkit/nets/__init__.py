@@ -1,0 +1,1 @@
+"""Flax (NNX) models, initialisers and instruments that measure gradients."""

@@ -1,0 +1,1 @@
+"""Numbers only: ball arithmetic, running rounding error, finite differences, ulps, statistics."""

@@ -1,0 +1,1 @@
+"""Closed-form predictions, symbolic and numeric; never JAX."""

@@ -1,0 +1,1 @@
+"""Supervised loops, reinforcement-learning agents, the equilibrium-net trainer."""

@@ -1,0 +1,1 @@
+"""One layout tree for mathematics and its text, LaTeX, Typst and MathML emitters. Standard library only."""

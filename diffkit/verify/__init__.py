@@ -1,0 +1,1 @@
+"""Put a claim before its witnesses and judge it: points, tolerance, counterexamples, edits, findings, reports."""
