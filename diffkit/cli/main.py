@@ -1,1 +1,215 @@
-"""Entry point of the command `diffkit`."""
+"""The command `diffkit`: an argparse front that imports nothing heavy before it must.
+
+Results go to stdout, progress and complaints to stderr.  Exit status: 0 all good,
+1 something refuted or failed, 2 wrong usage, 3 undecided.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module, metadata
+
+from diffkit.core.errors import DiffkitError
+
+FORMATS = ("text", "latex", "markdown", "html", "json")
+#: XLA on few CPU cores can deadlock in a program with several LU factorisations without this.
+SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+
+EXAMPLES = """\
+examples:
+  diffkit derive "log(1 + exp(-x))" --steps
+  diffkit check "softplus(x)" "sigmoid(x)"
+  diffkit check "x**2*sin(y)" "2*x*cos(y)" --wrt x --domain "x=positive"
+  diffkit verify mypackage.losses:focal --arg p=0.3
+  diffkit run vanishing_gradients --preset quick
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    words = [_as_positional(word) for word in (sys.argv[1:] if argv is None else argv)]
+    parser = build_parser()
+    options, rest = parser.parse_known_args(words)
+    if rest and not getattr(options, "takes_fields", False):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
+    _guard_scheduler()
+    try:
+        command = import_module(f"diffkit.cli.{options.module}")
+        return command.run(options)
+    except DiffkitError as error:
+        print(f"diffkit: {error}", file=sys.stderr)
+        return error.exit_status
+    except BrokenPipeError:
+        # The reader of stdout left (`| head`); nothing more can be said to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("diffkit: interrupted; finished work is kept", file=sys.stderr)
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The whole command line; the sub-parsers name the module that runs each command."""
+    parser = argparse.ArgumentParser(
+        prog="diffkit",
+        description="A derivative is a claim: derive it, prove or refute it, measure what it does.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"diffkit {_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_derive(commands)
+    _add_check(commands)
+    _add_verify(commands)
+    _add_replay(commands)
+    _add_lab(commands)
+    _add_doctor(commands)
+    return parser
+
+
+def _add_derive(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "derive", "derive", "derive a closed form, with its steps")
+    parser.add_argument("target", metavar="TARGET", help="formula, or package.module:function")
+    parser.add_argument("--wrt", metavar="NAME", help="variable to differentiate with respect to")
+    parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
+    parser.add_argument("--steps", action="store_true", help="show every step of the derivation")
+    _add_problem_options(parser)
+    _add_format(parser)
+
+
+def _add_check(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "check", "check", "is the claimed derivative right?")
+    parser.add_argument("target", metavar="TARGET", help="formula, or package.module:function")
+    parser.add_argument("claim", metavar="CLAIM", help='formula, or a relation such as ">= 0"')
+    parser.add_argument("--wrt", metavar="NAME", help="variable to differentiate with respect to")
+    parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
+    parser.add_argument(
+        "--kind",
+        choices=("gradient", "jacobian", "hessian", "value", "function"),
+        default="gradient",
+        help="what is claimed of TARGET (default gradient)",
+    )
+    _add_problem_options(parser)
+    _add_judging_options(parser)
+    _add_format(parser)
+
+
+def _add_verify(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "verify", "verify", "does AD compute the derivative of TARGET?")
+    parser.add_argument("target", metavar="TARGET", help="package.module:function, module or formula")
+    parser.add_argument("--wrt", metavar="NAME", help="variable to differentiate with respect to")
+    parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
+    parser.add_argument("--fail-on", choices=("findings",), help="exit 1 on findings too")
+    parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
+    parser.add_argument("--report", metavar="FILE", help="write an HTML report")
+    _add_problem_options(parser)
+    _add_judging_options(parser)
+    _add_format(parser)
+
+
+def _add_replay(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "replay", "replay", "judge a saved claim again")
+    parser.add_argument("file", metavar="FILE", help="what `v.save` or --save wrote")
+    _add_format(parser)
+
+
+def _add_lab(commands: argparse._SubParsersAction) -> None:
+    listing = _command(commands, "list", "experiments", "list the experiments")
+    _add_format(listing)
+    runner = _command(commands, "run", "experiments", "run an experiment; resumes where it stopped")
+    runner.add_argument("experiment", metavar="EXPERIMENT")
+    runner.add_argument("--preset", default="quick", help="quick (default), full or gpu")
+    runner.add_argument("--ledger", metavar="FILE", help="run ledger (default runs/ledger.sqlite)")
+    runner.set_defaults(takes_fields=True)
+    _add_format(runner)
+    paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
+    paper.add_argument("--from-record", metavar="DIR", help="build from a recorded run only")
+    paper.add_argument("--output", metavar="FILE", default="paper/build/paper.pdf")
+    paper.add_argument("--check", action="store_true", help="fail if a figure has no producer")
+
+
+def _add_doctor(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "doctor", "doctor", "what is installed, found and slow")
+    _add_format(parser)
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, module: str, summary: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _add_problem_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--arg",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="argument of a function: x=1.5, x=[1,2,3] or X=f64[100,5]",
+    )
+    parser.add_argument(
+        "--domain",
+        action="append",
+        default=[],
+        metavar="NAME=SET",
+        help='where it is claimed: x=positive, p="(0, 1)", n=integer',
+    )
+    parser.add_argument(
+        "--convention",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a convention people mix: relu0=1",
+    )
+
+
+def _add_judging_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default 0)")
+    parser.add_argument("--budget", choices=("fast", "full"), default="fast")
+    parser.add_argument("--save", metavar="FILE", help="save the verdict for `diffkit replay`")
+    parser.add_argument("--explain", action="store_true", help="print the evidence table as well")
+
+
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--format", choices=FORMATS, default="text")
+    parser.add_argument(
+        "--json",
+        nargs="?",
+        const="-",
+        metavar="FILE",
+        help="JSON to stdout, or to FILE beside the text (write --json=FILE)",
+    )
+
+
+def _as_positional(word: str) -> str:
+    """Keep a formula such as "-(a+b)" from being read as an option: only "--x" and -h are."""
+    is_formula = word.startswith("-") and not word.startswith("--") and word not in ("-h", "-")
+    return f" {word}" if is_formula else word
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 64")
+    return int(text)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("diffkit")
+    except metadata.PackageNotFoundError:
+        return "(not installed)"
+
+
+def _guard_scheduler() -> None:
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "concurrency_optimized_scheduler" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} {SCHEDULER_FLAG}".strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

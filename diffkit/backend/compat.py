@@ -1,0 +1,203 @@
+"""What differs between JAX 0.10, 0.11 and 0.12, and nothing else.
+
+Since 0.12 `make_jaxpr` returns a `Jaxpr` where it returned a `ClosedJaxpr`, sub-jaxprs in
+equation parameters lost the same wrapper, and `scan` describes its arguments by flat trees
+(`ft_in`) instead of `num_consts` and `num_carry`.  Nobody asks `isinstance(x, ClosedJaxpr)`;
+`open_jaxpr` answers on every generation.
+"""
+
+import linecache
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax.extend import source_info_util
+from jax.extend.core import Literal
+
+#: Parameters under which call-like equations keep the jaxpr they run.
+_CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+#: Parameters that say how an equation is differentiated or compiled, not what it computes.
+_BOOKKEEPING = frozenset(
+    "jvp_jaxpr_fun fwd_jaxpr_thunk bwd out_trees symbolic_zeros num_consts in_shardings "
+    "out_shardings in_layouts out_layouts donated_invars ctx_mesh keep_unused inline "
+    "compiler_options_kvs policy prevent_cse differentiated".split()
+)
+_PLACE = re.compile(r"^(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)$")
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where in the user's code an equation was traced.
+
+    Args:
+        file: Path as Python knows it, "" when unknown.
+        line: Line number, 1-based, 0 when unknown.
+        function: Name of the enclosing function.
+        text: The line itself without indentation, "" when it cannot be read.
+    """
+
+    file: str = ""
+    line: int = 0
+    function: str = ""
+    text: str = ""
+
+    def __str__(self) -> str:
+        if not self.file:
+            return "unknown place"
+        name = self.file.rsplit("/", 1)[-1]
+        text = f": {self.text}" if self.text else ""
+        return f"{name}:{self.line}{text}"
+
+
+@dataclass(frozen=True)
+class ScanSplit:
+    """How the flat operands of a `scan` equation divide: constants, carry, then scanned arrays."""
+
+    constants: int
+    carry: int
+
+
+def open_jaxpr(jaxpr: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Return the plain jaxpr and its constants, whatever generation wraps it.
+
+    >>> jaxpr, constants = open_jaxpr(trace(lambda x: 2 * x, 1.0))
+    >>> [eqn.primitive.name for eqn in jaxpr.eqns], constants
+    (['mul'], ())
+    """
+    return getattr(jaxpr, "jaxpr", jaxpr), tuple(getattr(jaxpr, "consts", ()))
+
+
+def trace(f: Callable[..., Any], *args: Any, static: Mapping[str, Any] | None = None) -> Any:
+    """Trace `f` to a jaxpr that `open_jaxpr` can open; `static` keywords are bound first."""
+    keywords = dict(static or {})
+    return jax.make_jaxpr(lambda *values: f(*values, **keywords))(*args)
+
+
+def called_jaxpr(eqn: Any) -> Any | None:
+    """The jaxpr a call-like equation (jit, custom_jvp_call, remat, ...) runs, or None."""
+    for name in _CALLED:
+        if name in eqn.params:
+            return eqn.params[name]
+    return None
+
+
+def called_name(eqn: Any) -> str:
+    """The name of the function a jit or custom_jvp_call equation stands for, or ""."""
+    name = eqn.params.get("name", "")
+    return name if isinstance(name, str) else ""
+
+
+def is_literal(atom: Any) -> bool:
+    """Whether an operand of an equation is a constant written into the jaxpr."""
+    return isinstance(atom, Literal)
+
+
+def scan_split(params: Mapping[str, Any]) -> ScanSplit:
+    """Read the split of a scan's operands from its parameters."""
+    if "num_consts" in params:
+        return ScanSplit(params["num_consts"], params["num_carry"])
+    constants, carry, *_ = params["ft_in"].unpack()
+    return ScanSplit(_leaves(constants), _leaves(carry))
+
+
+def _leaves(tree: Any) -> int:
+    return len(list(tree.vals))
+
+
+@contextmanager
+def x64(enabled: bool = True) -> Iterator[None]:
+    """Compute in float64 inside the block; the caller's setting is back afterwards."""
+    with jax.enable_x64(enabled):
+        yield
+
+
+def x64_enabled() -> bool:
+    """Whether arrays made here may have 64 bits."""
+    return bool(jax.config.jax_enable_x64)
+
+
+def source(eqn: Any) -> Source:
+    """The line of user code that made an equation; empty fields when JAX did not record it."""
+    match = _PLACE.match(source_info_util.summarize(eqn.source_info))
+    if match is None:
+        return Source()
+    line = int(match["line"])
+    text = linecache.getline(match["file"], line).strip()
+    return Source(match["file"], line, match["function"], text)
+
+
+def same_jaxpr(left: Any, right: Any) -> bool:
+    """Whether two jaxprs are equal up to the names of their variables.
+
+    Primitives, operands, types, literals and parameters must agree; rules of differentiation
+    and compiler settings are not compared: the value decides.
+    """
+    (left, left_constants), (right, right_constants) = open_jaxpr(left), open_jaxpr(right)
+    if len(left.eqns) != len(right.eqns) or not _same_values(left_constants, right_constants):
+        return False
+    names: dict[Any, Any] = {}
+    if not _bind(names, left.constvars, right.constvars):
+        return False
+    if not _bind(names, left.invars, right.invars):
+        return False
+    for ours, theirs in zip(left.eqns, right.eqns, strict=True):
+        if ours.primitive.name != theirs.primitive.name:
+            return False
+        if not _same_atoms(names, ours.invars, theirs.invars):
+            return False
+        if not _same_params(ours.params, theirs.params):
+            return False
+        if not _bind(names, ours.outvars, theirs.outvars):
+            return False
+    return _same_atoms(names, left.outvars, right.outvars)
+
+
+def _same_values(left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return len(left) == len(right) and all(
+        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(left, right, strict=True)
+    )
+
+
+def _bind(names: dict[Any, Any], left: Sequence[Any], right: Sequence[Any]) -> bool:
+    if len(left) != len(right):
+        return False
+    names.update(zip(left, right, strict=True))
+    return all(_same_type(a.aval, b.aval) for a, b in zip(left, right, strict=True))
+
+
+def _same_type(left: Any, right: Any) -> bool:
+    return left.shape == right.shape and left.dtype == right.dtype
+
+
+def _same_atoms(names: Mapping[Any, Any], left: Sequence[Any], right: Sequence[Any]) -> bool:
+    return len(left) == len(right) and all(
+        _same_atom(names, a, b) for a, b in zip(left, right, strict=True)
+    )
+
+
+def _same_atom(names: Mapping[Any, Any], left: Any, right: Any) -> bool:
+    if is_literal(left) or is_literal(right):
+        return (
+            is_literal(left)
+            and is_literal(right)
+            and left.aval.dtype == right.aval.dtype
+            and bool(np.array_equal(np.asarray(left.val), np.asarray(right.val)))
+        )
+    return names.get(left) is right
+
+
+def _same_params(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
+    names = left.keys() - _BOOKKEEPING
+    return names == right.keys() - _BOOKKEEPING and all(
+        _same_param(left[name], right[name]) for name in names
+    )
+
+
+def _same_param(left: Any, right: Any) -> bool:
+    if hasattr(left, "eqns"):
+        return hasattr(right, "eqns") and same_jaxpr(left, right)
+    return type(left) is type(right) and bool(np.all(left == right))

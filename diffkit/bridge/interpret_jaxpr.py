@@ -1,0 +1,156 @@
+"""Run a jaxpr over any `Algebra`: real arithmetic on the very program JAX compiles.
+
+Arrays of floats become object arrays of numbers of the algebra; integers and truth values stay
+NumPy arrays, for an index is no real number.  Calls are inlined and custom rules ignored: what
+is run is the primal.  Every constant enters by its exact binary value.  A primitive without a
+row raises `UnsupportedPrimitive` with the line of user code and the remedy; it is never zero.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from diffkit.backend.compat import called_jaxpr, is_literal, open_jaxpr, scan_split, source
+from diffkit.bridge import interpret_rules as rules
+from diffkit.core.errors import DiffkitError, Undecidable, UnsupportedPrimitive, UsageError
+from diffkit.numeric.algebra import Algebra
+
+_MOST_STEPS = 100_000
+
+Values = list[Any]
+
+
+def run(jaxpr: Any, args: Sequence[Any], algebra: Algebra) -> Values:
+    """Return the outputs of `jaxpr`: object arrays for floats, NumPy arrays for the rest.
+
+    Args:
+        jaxpr: What `jax.make_jaxpr` returns, on any generation of JAX.
+        args: One entry per input variable: array (object or float), number of the algebra, or
+            Python number, in the flat order of the jaxpr's inputs.
+        algebra: The kind of number to compute with.
+
+    Raises:
+        UnsupportedPrimitive: a primitive without a row.
+        UsageError: the number or shape of the arguments is not that of the jaxpr.
+        Undecidable: an index, a branch or a loop condition the numbers cannot decide.
+    """
+    opened, constants = open_jaxpr(jaxpr)
+    if len(args) != len(opened.invars):
+        raise UsageError(f"the jaxpr takes {len(opened.invars)} arrays, not {len(args)}")
+    inputs = [_input(value, var.aval, algebra) for value, var in zip(args, opened.invars)]
+    return _evaluate(opened, constants, inputs, algebra)
+
+
+def supported() -> tuple[str, ...]:
+    """The primitives with a row, sorted."""
+    return tuple(sorted({*rules.RULES, *_CONTROL, *_CALLS}))
+
+
+def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
+    found = rules.numbers(value, aval.dtype, algebra)
+    if np.shape(found) != tuple(aval.shape):
+        raise UsageError(f"an argument has shape {np.shape(found)}, the jaxpr wants {aval.shape}")
+    return found
+
+
+def _evaluate(opened: Any, constants: Sequence[Any], inputs: Values, algebra: Algebra) -> Values:
+    env: dict[Any, Any] = {}
+    for var, value in zip(opened.constvars, constants, strict=True):
+        env[var] = rules.numbers(value, var.aval.dtype, algebra)
+    env.update(zip(opened.invars, inputs, strict=True))
+
+    def read(atom: Any) -> Any:
+        if is_literal(atom):
+            return rules.numbers(atom.val, atom.aval.dtype, algebra)
+        return env[atom]
+
+    for number, eqn in enumerate(opened.eqns):
+        results = _apply(eqn, number, [read(atom) for atom in eqn.invars], algebra)
+        env.update(zip(eqn.outvars, results, strict=True))
+    return [read(atom) for atom in opened.outvars]
+
+
+def _apply(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
+    name = eqn.primitive.name
+    if name in _CONTROL:
+        return _CONTROL[name](eqn, values, algebra)
+    if name in _CALLS:
+        inner = called_jaxpr(eqn)
+        if inner is not None:
+            opened, constants = open_jaxpr(inner)
+            return _evaluate(opened, constants, values, algebra)
+    rule = rules.RULES.get(name)
+    if rule is None:
+        raise _unsupported(eqn, number)
+    try:
+        found = rule(rules.Equation(eqn, algebra), *values)
+    except rules.NoRow as error:
+        raise _unsupported(eqn, number, str(error)) from None
+    return found if isinstance(found, list) else [found]
+
+
+def _unsupported(eqn: Any, number: int, reason: str = "") -> DiffkitError:
+    place = source(eqn)
+    detail = f" ({reason})" if reason else ""
+    return UnsupportedPrimitive(
+        f"cannot interpret `{eqn.primitive.name}`{detail} (eqn {number}, {place}): no row for it. "
+        f"Rows exist for {len(supported())} primitives "
+        "(diffkit.bridge.interpret_jaxpr.supported()); write the line with those, or add a row "
+        "in bridge/interpret_rules.py"
+    )
+
+
+def _cond(eqn: Any, values: Values, algebra: Algebra) -> Values:
+    index, *operands = values
+    branches = eqn.params["branches"]
+    chosen = min(max(rules.index_of(index), 0), len(branches) - 1)
+    opened, constants = open_jaxpr(branches[chosen])
+    return _evaluate(opened, constants, operands, algebra)
+
+
+def _while(eqn: Any, values: Values, algebra: Algebra) -> Values:
+    split = eqn.params["cond_nconsts"], eqn.params["body_nconsts"]
+    for_condition = values[: split[0]]
+    for_body = values[split[0] : sum(split)]
+    carry = values[sum(split) :]
+    condition, body = (open_jaxpr(eqn.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
+    for _ in range(_MOST_STEPS):
+        (goes_on,) = _evaluate(*condition, [*for_condition, *carry], algebra)
+        if not rules.decided(goes_on):
+            return carry
+        carry = _evaluate(*body, [*for_body, *carry], algebra)
+    raise Undecidable(f"a while loop runs longer than {_MOST_STEPS} steps")
+
+
+def _scan(eqn: Any, values: Values, algebra: Algebra) -> Values:
+    split, length = scan_split(eqn.params), eqn.params["length"]
+    if length > _MOST_STEPS:
+        raise Undecidable(f"a scan runs longer than {_MOST_STEPS} steps")
+    fixed = values[: split.constants]
+    carry = values[split.constants : split.constants + split.carry]
+    scanned = values[split.constants + split.carry :]
+    opened, constants = open_jaxpr(eqn.params["jaxpr"])
+    steps = range(length)[:: -1 if eqn.params["reverse"] else 1]
+    slices: dict[int, Values] = {}
+    for step in steps:
+        entries = [rules.boxed(array[step]) for array in scanned]
+        found = _evaluate(opened, constants, [*fixed, *carry, *entries], algebra)
+        carry, slices[step] = found[: split.carry], found[split.carry :]
+    shapes = [var.aval for var in eqn.outvars[split.carry :]]
+    stacked = [
+        rules.stack([slices[step][k] for step in range(length)], aval)
+        for k, aval in enumerate(shapes)
+    ]
+    return [*carry, *stacked]
+
+
+_CONTROL: Mapping[str, Callable[[Any, Values, Algebra], Values]] = {
+    "cond": _cond,
+    "while": _while,
+    "scan": _scan,
+}
+_CALLS = frozenset(
+    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr "
+    "remat remat2 checkpoint composite".split()
+)

@@ -1,0 +1,186 @@
+"""The table of JAX primitives diffkit can read: one line per primitive, its kernel in SymPy.
+
+`ELEMENTWISE` rows apply a scalar kernel entry by entry; `COMPARISONS` and `LOGIC` give truth
+values; `IDENTITIES` change a value at most by rounding; `CALLS` run an inner jaxpr.  What has no
+row raises `UnsupportedPrimitive`; nothing is ever skipped.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from diffkit.core.errors import UnsupportedPrimitive
+from diffkit.symbolic.vocabulary import FUNCTIONS
+
+Kernel = Callable[..., sp.Basic]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One primitive.
+
+    Args:
+        name: Name of the primitive in a jaxpr.
+        kernel: SymPy arguments (and parameters by keyword) -> the value.
+        params: Parameters of the equation the kernel needs.
+        note: What the formula leaves out, "" when nothing.
+        floats_only: Whether the meaning differs for whole numbers, which are then refused.
+    """
+
+    name: str
+    kernel: Kernel
+    params: tuple[str, ...] = ()
+    note: str = ""
+    floats_only: bool = False
+
+
+f = FUNCTIONS
+_ROWS = (
+    Row("add", lambda x, y: x + y),
+    Row("add_any", lambda x, y: x + y),
+    Row("sub", lambda x, y: x - y),
+    Row("mul", lambda x, y: x * y),
+    Row("div", lambda x, y: x / y, floats_only=True),
+    Row("neg", lambda x: -x),
+    Row("pow", lambda x, y: x**y),
+    Row("integer_pow", lambda x, *, y: x**y, params=("y",)),
+    Row("square", lambda x: x**2),
+    Row("one_minus_square", lambda x: 1 - x**2),
+    Row("sqrt", sp.sqrt),
+    Row("rsqrt", lambda x: 1 / sp.sqrt(x)),
+    Row("cbrt", f["cbrt"]),
+    Row("exp", sp.exp),
+    Row("exp2", lambda x: 2**x),
+    Row("expm1", f["expm1"]),
+    Row("log", sp.log),
+    Row("log2", f["log2"]),
+    Row("log1p", f["log1p"]),
+    Row("logistic", f["sigmoid"]),
+    Row("sin", sp.sin),
+    Row("cos", sp.cos),
+    Row("tan", sp.tan),
+    Row("asin", sp.asin),
+    Row("acos", sp.acos),
+    Row("atan", sp.atan),
+    Row("atan2", sp.atan2),
+    Row("sinh", sp.sinh),
+    Row("cosh", sp.cosh),
+    Row("tanh", sp.tanh),
+    Row("asinh", sp.asinh),
+    Row("acosh", sp.acosh),
+    Row("atanh", sp.atanh),
+    Row("erf", sp.erf),
+    Row("erfc", sp.erfc),
+    Row("erf_inv", sp.erfinv),
+    Row("lgamma", sp.loggamma, note="lgamma is read as log(gamma(x)), x > 0"),
+    Row("digamma", sp.digamma),
+    Row("polygamma", sp.polygamma),
+    Row("abs", sp.Abs),
+    Row("sign", sp.sign),
+    Row("floor", sp.floor),
+    Row("ceil", sp.ceiling),
+    Row("max", sp.Max),
+    Row("min", sp.Min),
+    Row("clamp", lambda low, x, high: sp.Min(sp.Max(x, low), high)),
+    Row("rem", lambda x, y: sp.sign(x) * sp.Mod(sp.Abs(x), sp.Abs(y)), floats_only=True),
+)
+ELEMENTWISE: dict[str, Row] = {row.name: row for row in _ROWS}
+
+COMPARISONS: dict[str, Kernel] = {
+    "eq": sp.Eq,
+    "ne": sp.Ne,
+    "lt": sp.Lt,
+    "le": sp.Le,
+    "gt": sp.Gt,
+    "ge": sp.Ge,
+}
+
+LOGIC: dict[str, Kernel] = {"and": sp.And, "or": sp.Or, "not": sp.Not, "xor": sp.Xor}
+
+#: Primitive -> what the formula leaves out.
+IDENTITIES: dict[str, str] = {
+    "copy": "",
+    "copy_p": "",
+    "device_put": "",
+    "name": "",
+    "sharding_constraint": "",
+    "optimization_barrier": "",
+    "reduce_precision": "reduce_precision is read as exact",
+    "stop_gradient": "stop_gradient is read as the identity: jax.grad takes its argument as constant",
+}
+
+#: Primitives that run an inner jaxpr; rules of differentiation they carry are not used.
+CALLS: frozenset[str] = frozenset(
+    (
+        "jit",
+        "pjit",
+        "closed_call",
+        "core_call",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "custom_vjp_call_jaxpr",
+        "remat",
+        "remat2",
+        "checkpoint",
+    )
+)
+
+#: Primitives whose rule is code in `lift`, because it depends on shapes, dtypes or branches.
+SPECIAL: frozenset[str] = frozenset(
+    (
+        "broadcast_in_dim",
+        "cond",
+        "convert_element_type",
+        "is_finite",
+        "polynomial",
+        "reshape",
+        "select_n",
+        "squeeze",
+        "transpose",
+    )
+)
+
+#: Primitives of arrays, which have no elementwise meaning.
+ARRAY: frozenset[str] = frozenset(
+    (
+        "argmax argmin cholesky concatenate conv_general_dilated cumlogsumexp cummax cumprod cumsum "
+        "dot_general dynamic_slice eigh gather iota lu reduce_and reduce_max reduce_min reduce_or "
+        "reduce_prod reduce_sum rev scan scatter scatter_add slice sort top_k triangular_solve while"
+    ).split()
+)
+
+
+def supported() -> tuple[str, ...]:
+    """Names of all primitives that can be lifted, sorted."""
+    names = {*ELEMENTWISE, *COMPARISONS, *LOGIC, *IDENTITIES, *CALLS, *SPECIAL}
+    return tuple(sorted(names))
+
+
+def unsupported(name: str, where: str, *, reason: str = "") -> UnsupportedPrimitive:
+    """The error for a primitive that cannot be lifted; raise it.
+
+    Args:
+        name: The primitive.
+        where: Equation, function and line of the user's code.
+        reason: Why, when a row exists but does not apply here.
+    """
+    if not reason:
+        reason = (
+            "it works on whole arrays, and lift reads elementwise functions"
+            if name in ARRAY
+            else "no closed form row"
+        )
+    return UnsupportedPrimitive(
+        f"cannot lift `{name}` ({where}): {reason}.\n"
+        f"  Rows exist for {len(supported())} primitives (diffkit.bridge.primitives.supported()). "
+        f"Split the function before `{name}`,\n"
+        "  or add a row in bridge/primitives.py - see docs/extending.md#primitive."
+    )
+
+
+def kernel_of(row: Row, params: dict[str, Any], count: int) -> sp.Lambda:
+    """The kernel of an elementwise row as a Lambda of `count` scalars."""
+    places = sp.symbols(f"a:{count}", real=True)
+    return sp.Lambda(places, row.kernel(*places, **{name: params[name] for name in row.params}))

@@ -1,0 +1,30 @@
+"""`diffkit check TARGET CLAIM`: is the claimed derivative right?"""
+
+import argparse
+
+from diffkit.cli import output, targets
+
+
+def run(options: argparse.Namespace) -> int:
+    """Judge one claim and return the exit status of its verdict."""
+    from diffkit.verify.check import check
+
+    target = _side(options.target)
+    claim = _side(options.claim)
+    verdict = check(
+        target,
+        claim,
+        wrt=options.wrt,
+        kind=options.kind,
+        order=options.order,
+        domain=targets.domains(options.domain),
+        conventions=targets.conventions(options.convention),
+        seed=options.seed,
+        budget=options.budget,
+        **targets.arguments(options.arg),
+    )
+    return output.emit_verdict(options, verdict)
+
+
+def _side(text: str) -> object:
+    return targets.load(text) if targets.is_reference(text) else text.strip()

@@ -1,0 +1,146 @@
+"""What the words of a command line mean: targets, arguments, domains, conventions."""
+
+import importlib
+import json
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from diffkit.core.errors import UnknownNameError, UsageError
+
+_REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+_MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
+_SHAPE = re.compile(r"^(f64|f32|f16|bf16|float64|float32)\[([\d,\s]*)\]$")
+_DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+
+
+def is_reference(text: str) -> bool:
+    """Whether `text` is written "package.module:function"."""
+    return bool(_REFERENCE.match(text.strip()))
+
+
+def is_module(text: str) -> bool:
+    """Whether `text` names a module that can be imported: dotted, or found as a top-level one."""
+    name = text.strip()
+    if _MODULE.match(name):
+        return True
+    return name.isidentifier() and _finds(name)
+
+
+def load_module(name: str) -> ModuleType:
+    """Import `name` with the current folder on the path.
+
+    Raises:
+        UsageError: there is no such module, or it fails while it is imported.
+    """
+    _look_in_current_folder()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"no module named {error.name!r}; run the command in the folder that holds it, "
+            "or install its package"
+        ) from error
+    except SyntaxError as error:
+        raise UsageError(f"{name} does not compile: {error}; mend it first") from error
+    except ImportError as error:
+        raise UsageError(f"importing {name} fails: {error}; mend it first") from error
+
+
+def load(reference: str) -> Callable[..., Any]:
+    """The function that "package.module:function" names.
+
+    Raises:
+        UsageError: the module cannot be imported or the object is not callable.
+        UnknownNameError: the module has no such attribute; the message lists near names.
+    """
+    module_name, _, path = reference.strip().partition(":")
+    found: Any = load_module(module_name)
+    for part in path.split("."):
+        if not hasattr(found, part):
+            names = [name for name in vars(found) if not name.startswith("_")][:12]
+            raise UnknownNameError(
+                f"{module_name} has no attribute {path!r}; it has: {', '.join(names)}"
+            )
+        found = getattr(found, part)
+    if not callable(found):
+        raise UsageError(f"{reference} is a {type(found).__name__}, not a function")
+    return found
+
+
+def arguments(words: Sequence[str]) -> dict[str, Any]:
+    """Read --arg NAME=VALUE: a number, a JSON list of numbers, or a shape such as f64[100,5]."""
+    return {name: _argument(name, text) for name, text in _pairs(words, "--arg")}
+
+
+def domains(words: Sequence[str]) -> dict[str, str]:
+    """Read --domain NAME=SET; the set itself is read by `Domain.parse`."""
+    return dict(_pairs(words, "--domain"))
+
+
+def conventions(words: Sequence[str]) -> dict[str, float]:
+    """Read --convention NAME=VALUE with a number as value."""
+    found = {}
+    for name, text in _pairs(words, "--convention"):
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise UsageError(f"--convention {name}={text}: {text!r} is not a number") from None
+    return found
+
+
+def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
+    pairs = []
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"{option} wants NAME=VALUE, not {word!r}")
+        pairs.append((name.strip(), text.strip()))
+    return pairs
+
+
+def _argument(name: str, text: str) -> Any:
+    shape = _SHAPE.match(text)
+    if shape is not None:
+        import jax  # only a shape needs JAX
+
+        sizes = tuple(int(size) for size in shape.group(2).split(",") if size.strip())
+        return jax.ShapeDtypeStruct(sizes, _DTYPES.get(shape.group(1), shape.group(1)))
+    try:
+        value = json.loads(text)
+    except ValueError:
+        raise UsageError(
+            f"--arg {name}={text}: write a number (1.5), a list ([1, 2]) or a shape (f64[100,5])"
+        ) from None
+    if isinstance(value, list):
+        import numpy
+
+        try:
+            return numpy.asarray(value, dtype=float)
+        except (TypeError, ValueError):
+            raise UsageError(f"--arg {name}: the list is ragged or holds no numbers") from None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UsageError(f"--arg {name}={text} is not a number")
+    return value
+
+
+def describe(points: Mapping[str, Any]) -> str:
+    """A point as "x = 1, y = 2"."""
+    return ", ".join(f"{name} = {value}" for name, value in points.items())
+
+
+def _finds(name: str) -> bool:
+    _look_in_current_folder()
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):
+        return False
+
+
+def _look_in_current_folder() -> None:
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)

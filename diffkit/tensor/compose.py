@@ -1,0 +1,141 @@
+"""From a DAG of nodes to one SymPy expression, and its elementwise derivative.
+
+Composition substitutes kernels into each other once per node, never once per path.  A constant
+array cannot stand inside a scalar expression: it is given a symbol, and `Composed.arrays` says
+what the symbol holds.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import sympy as sp
+
+from diffkit.core.errors import UsageError
+from diffkit.symbolic.differentiate import derivative
+from diffkit.symbolic.symbols import symbol
+from diffkit.tensor.nodes import (
+    Const,
+    Map,
+    Node,
+    Select,
+    Var,
+    const,
+    map_node,
+    select,
+    topological,
+)
+
+
+@dataclass(frozen=True)
+class Composed:
+    """One scalar expression that is applied entry by entry.
+
+    Args:
+        expr: The expression in the symbols of the inputs.
+        arrays: Symbol -> the constant array it stands for.
+    """
+
+    expr: sp.Basic
+    arrays: Mapping[sp.Symbol, Const] = field(default_factory=dict)
+
+
+def compose(root: Node) -> Composed:
+    """Return the formula of `root` as one expression.
+
+    >>> x, y = symbol("x"), symbol("y")
+    >>> from diffkit.tensor.nodes import var
+    >>> compose(map_node(sp.Lambda((x, y), x * sp.exp(y)), var("x"), var("w"))).expr
+    x*exp(w)
+    """
+    done: dict[Node, sp.Basic] = {}
+    arrays: dict[sp.Symbol, Const] = {}
+    taken = {node.name for node in topological(root) if isinstance(node, Var)}
+    for node in topological(root):
+        done[node] = _compose_one(node, done, arrays, taken)
+    return Composed(done[root], arrays)
+
+
+def _compose_one(
+    node: Node, done: Mapping[Node, sp.Basic], arrays: dict[sp.Symbol, Const], taken: set[str]
+) -> sp.Basic:
+    values = tuple(done[operand] for operand in node.operands)
+    match node:
+        case Var():
+            return symbol(node.name)
+        case Const():
+            if len(set(node.values)) == 1:
+                return node.values[0]
+            name = next(n for i in range(1, len(taken) + 2) if (n := f"C_{i}") not in taken)
+            taken.add(name)
+            arrays[symbol(name)] = node
+            return symbol(name)
+        case Map():
+            places = node.kernel.signature
+            return apply(node.kernel.expr, dict(zip(places, values, strict=True)))
+        case Select():
+            return _choose(*values)
+    raise UsageError(f"{type(node).__name__} is no elementwise node")
+
+
+def _choose(predicate: sp.Basic, on_true: sp.Basic, on_false: sp.Basic) -> sp.Basic:
+    if predicate == sp.true:
+        return on_true
+    if predicate == sp.false:
+        return on_false
+    if on_true in (sp.true, sp.false) or isinstance(on_true, sp.logic.boolalg.Boolean):
+        return sp.Or(sp.And(predicate, on_true), sp.And(sp.Not(predicate), on_false))
+    return sp.Piecewise((on_true, predicate), (on_false, True), evaluate=False)
+
+
+def apply(body: sp.Basic, places: Mapping[sp.Symbol, sp.Basic]) -> sp.Basic:
+    """`body` with its symbols replaced at once; kernels are tiny, so this is cheap."""
+    return body.xreplace(dict(places))
+
+
+def differentiate(root: Node, wrt: Var, notes: list[str] | None = None) -> Node:
+    r"""Return the elementwise derivative of `root` with respect to one input.
+
+    Forward accumulation over the DAG: a node's derivative is
+    $\sum_i \partial_i k(\text{operands})\; d(\text{operand}_i)$; predicates count as constant.
+
+    Args:
+        root: Any elementwise node.
+        wrt: The input; it need not occur.
+        notes: Receives what the answer leaves out, as `symbolic.differentiate.derivative` says.
+    """
+    zero, one = const(0), const(1)
+    slopes: dict[Node, Node] = {}
+    for node in topological(root):
+        match node:
+            case Var():
+                slopes[node] = one if node is wrt else zero
+            case Const():
+                slopes[node] = zero
+            case Select():
+                on_true, on_false = slopes[node.on_true], slopes[node.on_false]
+                slopes[node] = select(node.predicate, on_true, on_false)
+            case Map():
+                slopes[node] = _map_slope(node, slopes, notes)
+    return slopes[root]
+
+
+_A, _B = sp.symbols("a b", real=True)
+_PRODUCT, _SUM = sp.Lambda((_A, _B), _A * _B), sp.Lambda((_A, _B), _A + _B)
+
+
+def _map_slope(node: Map, slopes: Mapping[Node, Node], notes: list[str] | None) -> Node:
+    zero, one = const(0), const(1)
+    total: Node = zero
+    if isinstance(node.kernel.expr, sp.logic.boolalg.Boolean):
+        return zero
+    for place, operand in zip(node.kernel.signature, node.operands, strict=True):
+        slope = slopes[operand]
+        if slope is zero:
+            continue
+        partial = derivative(node.kernel.expr, place, notes=notes)
+        if partial == 0:
+            continue
+        term: Node = map_node(sp.Lambda(node.kernel.signature, partial), *node.operands)
+        term = term if slope is one else map_node(_PRODUCT, term, slope)
+        total = term if total is zero else map_node(_SUM, total, term)
+    return total

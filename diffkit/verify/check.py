@@ -1,0 +1,117 @@
+"""`dk.check`: is the claimed derivative right?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from diffkit.core.claim import Kind
+from diffkit.core.errors import UsageError
+from diffkit.core.verdict import Verdict
+from diffkit.verify.expression import judge
+from diffkit.verify.question import read
+from diffkit.verify.relation import judge_relation, judge_rounding
+
+BUDGETS = ("fast", "full")
+
+
+def check(
+    f: Any,
+    claim: Any,
+    *args: Any,
+    wrt: Any = None,
+    kind: Kind = "gradient",
+    order: int = 1,
+    assume: Mapping[str, Any] | None = None,
+    domain: Mapping[str, Any] | str | None = None,
+    conventions: Mapping[str, float] | None = None,
+    points: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+    budget: str = "fast",
+    **kwargs: Any,
+) -> Verdict:
+    r"""Judge a claimed derivative (or value) of a formula or of a JAX function.
+
+    Args:
+        f: Formula text, SymPy expression, or JAX function.
+        claim: Formula text, SymPy expression or JAX function; also a relation of the
+            derivative (">= 0"), or "~0.002" for a value rounded as printed.
+        *args: Example arguments of a JAX function: the first judged point.
+        wrt: Name (for a function also the position) of the variable.
+        kind: "gradient", "hessian" (order 2 of a scalar), "value" or "function".
+        order: Order of the derivative, >= 1.
+        assume: Declared facts, name -> domain; the same as `domain`.
+        domain: Name -> "real", "positive", "(0, 1)", ...; where the claim is made.
+        conventions: Values at kinks, such as {"relu0": 1}.
+        points: Points judged before all others.
+        seed: Seed of the random points; the same seed gives the same verdict.
+        budget: "fast" (48 points) or "full" (400).
+        **kwargs: Arguments of a JAX function by name.
+
+    Returns:
+        A `Verdict`; `v.status` is "proved", "supported", "refuted" or "undecided".
+
+    Raises:
+        UsageError: the question cannot be asked this way; says how it can.
+
+    >>> print(check("softplus(x)", "sigmoid(x)"))
+    PROVED    d/dx [softplus(x)] = sigmoid(x)
+    """
+    if budget not in BUDGETS:
+        raise UsageError(f"budget={budget!r}; write one of: {', '.join(BUDGETS)}")
+    where = _domains(domain, assume)
+    if callable(f) and not hasattr(f, "free_symbols"):
+        from diffkit.verify.function import check_function
+
+        return check_function(
+            f,
+            claim,
+            *args,
+            wrt=wrt,
+            kind=kind,
+            order=order,
+            domain=where,
+            conventions=conventions,
+            points=points,
+            seed=seed,
+            budget=budget,
+            **kwargs,
+        )
+    if args or kwargs:
+        raise UsageError("a formula takes no example arguments; give points=[{...}] instead")
+    if callable(claim) and not hasattr(claim, "free_symbols"):
+        raise UsageError("a formula is claimed about by a formula; pass f as a JAX function too")
+    options = {"seed": seed, "budget": budget}
+    question = read(
+        _formula(f),
+        _formula(claim),
+        wrt=wrt,
+        kind=kind,
+        order=order,
+        domain=where,
+        conventions=conventions,
+        points=points,
+        options=options,
+    )
+    if question.form == "relation":
+        return judge_relation(question)
+    if question.form == "rounding":
+        return judge_rounding(question)
+    return judge(question, seed=seed, budget=budget)
+
+
+def _formula(side: Any) -> Any:
+    """A `Formula` counts as the SymPy expression it stands for."""
+    expression: Callable[[], Any] | None = getattr(side, "sympy", None)
+    return expression() if callable(expression) else side
+
+
+def _domains(
+    domain: Mapping[str, Any] | str | None, assume: Mapping[str, Any] | None
+) -> Mapping[str, Any] | str | None:
+    if not assume:
+        return domain
+    if isinstance(domain, str):
+        raise UsageError("give the domain by name when assume= is used too")
+    clash = set(domain or {}) & set(assume)
+    if clash:
+        raise UsageError(f"{', '.join(sorted(clash))} stands in both domain= and assume=")
+    return {**(domain or {}), **assume}

@@ -1,0 +1,331 @@
+"""The closed list of edits that turn a wrong claim into a candidate repair.
+
+An edit knows the claim and the formula the claim is about, never the right answer: it
+proposes, the judge compares.  Cheap and likely edits come first, so the first candidate
+that survives is also the simplest explanation.  Expressions are handled through their own
+`func` and `args`; this layer does not import SymPy.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import combinations
+from typing import Any
+
+from diffkit.symbolic.differentiate import derivative
+
+Expr = Any
+Path = tuple[int, ...]
+
+FACTORS = (2, 3, 4)
+MOST_CANDIDATES = 6000
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One edited claim: the edit's name, in words, and the new expression."""
+
+    edit: str
+    expr: Expr
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What an edit may look at: the wrong claim, the target formula and the variable."""
+
+    claim: Expr
+    target: Expr
+    wrt: Expr | None
+
+
+def candidates(subject: Subject) -> Iterator[Candidate]:
+    """Yield every distinct edited claim, simplest edits first, at most `MOST_CANDIDATES`."""
+    seen = {subject.claim}
+    for edit in EDITS:
+        for candidate in edit(subject):
+            if candidate.expr in seen:
+                continue
+            seen.add(candidate.expr)
+            yield candidate
+            if len(seen) > MOST_CANDIDATES:
+                return
+
+
+def sign(subject: Subject) -> Iterator[Candidate]:
+    """The whole claim has the wrong sign."""
+    yield Candidate("sign", -subject.claim)
+
+
+def sign_of_term(subject: Subject) -> Iterator[Candidate]:
+    """One term of a sum, at any depth, has the wrong sign."""
+    for path, node in nodes(subject.claim):
+        if not node.is_Add:
+            continue
+        for term in node.args:
+            yield Candidate(f"sign of the term {term}", replace_at(subject.claim, path, node - 2 * term))
+
+
+def factor(subject: Subject) -> Iterator[Candidate]:
+    """The whole claim lacks or carries a number, or a symbol of the problem."""
+    for number in FACTORS:
+        yield Candidate(f"factor {number}", subject.claim * number)
+        yield Candidate(f"factor 1/{number}", subject.claim / number)
+    for symbol in _symbols(subject):
+        yield Candidate(f"missing factor {symbol}", subject.claim * symbol)
+        yield Candidate(f"missing 1/{symbol}", subject.claim / symbol)
+    for number in FACTORS[:1]:
+        yield Candidate(f"factor -{number}", -subject.claim * number)
+        yield Candidate(f"factor -1/{number}", -subject.claim / number)
+
+
+def chain_factor(subject: Subject) -> Iterator[Candidate]:
+    """The derivative of one inner function of the target was forgotten, or applied twice."""
+    if subject.wrt is None:
+        return
+    for inner in _inner_functions(subject.target):
+        for argument in inner.args:
+            rate = derivative(argument, subject.wrt)
+            if rate not in (0, 1):
+                yield Candidate(f"missing chain factor {rate}", subject.claim * rate)
+                yield Candidate(f"extra chain factor {rate}", subject.claim / rate)
+        if inner.has(subject.wrt):
+            outer = _outer_rates(inner)
+            for rate in outer:
+                yield Candidate(f"missing chain factor {rate}", subject.claim * rate)
+                yield Candidate(f"extra chain factor {rate}", subject.claim / rate)
+
+
+def dropped_factor(subject: Subject) -> Iterator[Candidate]:
+    """A product, at any depth, carries a factor too many or lacks a symbol."""
+    for path, node in nodes(subject.claim):
+        if node.is_Mul:
+            for part in node.args:
+                yield Candidate(
+                    f"extra factor {part}", replace_at(subject.claim, path, node / part)
+                )
+                yield Candidate(
+                    f"inverse of the factor {part}",
+                    replace_at(subject.claim, path, node / part**2),
+                )
+    for path, node in nodes(subject.claim):
+        if path and (node.is_Mul or node.is_Symbol or node.is_Function):
+            for symbol in _symbols(subject):
+                yield Candidate(
+                    f"missing factor {symbol} in {node}",
+                    replace_at(subject.claim, path, node * symbol),
+                )
+
+
+def dropped_term(subject: Subject) -> Iterator[Candidate]:
+    """The derivative of one term of the target is missing, or one term is too many."""
+    if subject.wrt is not None and subject.target.is_Add:
+        for term in subject.target.args:
+            missing = derivative(term, subject.wrt)
+            if missing != 0:
+                yield Candidate(f"missing term {missing}", subject.claim + missing)
+    for path, node in nodes(subject.claim):
+        if node.is_Add:
+            for term in node.args:
+                yield Candidate(
+                    f"extra term {term}", replace_at(subject.claim, path, node - term)
+                )
+
+
+def complement(subject: Subject) -> Iterator[Candidate]:
+    """A factor u stands where 1 - u belongs (the lost minus of `u(1 u)`)."""
+    for path, node in nodes(subject.claim):
+        if node.is_Number:
+            continue
+        name = f"lost minus: 1 - {node} for {node}"
+        yield Candidate(name, replace_at(subject.claim, path, 1 - node))
+        if node.is_Pow and node.exp == 2:
+            yield Candidate(
+                f"lost minus: 1 - {node.base} for {node.base}",
+                replace_at(subject.claim, path, node.base * (1 - node.base)),
+            )
+
+
+def operator(subject: Subject) -> Iterator[Candidate]:
+    """A plus or minus sign of the page was lost: a product stands for a sum or difference."""
+    for path, node in nodes(subject.claim):
+        if not node.is_Mul or len(node.args) > 6:
+            continue
+        for size in range(1, len(node.args)):
+            for chosen in combinations(node.args, size):
+                left = node.func(*chosen)
+                right = node / left
+                yield Candidate(
+                    f"lost minus: {left} - {right}", replace_at(subject.claim, path, left - right)
+                )
+                yield Candidate(
+                    f"lost plus: {left} + {right}", replace_at(subject.claim, path, left + right)
+                )
+
+
+def power(subject: Subject) -> Iterator[Candidate]:
+    """An exponent is off: n for n - 1, a square for its base, a missing root or reciprocal."""
+    for path, node in nodes(subject.claim):
+        if node.is_Pow:
+            base, exponent = node.base, node.exp
+            for new in (exponent - 1, exponent + 1, -exponent, exponent / 2, exponent * 2):
+                yield Candidate(
+                    f"power {new} of {base} for {exponent}",
+                    replace_at(subject.claim, path, base**new),
+                )
+        elif node.is_Symbol or node.is_Function or node.is_Add:
+            yield Candidate(
+                f"missing square root of {node}",
+                replace_at(subject.claim, path, node ** Fraction(1, 2)),
+            )
+            yield Candidate(f"missing square of {node}", replace_at(subject.claim, path, node**2))
+            yield Candidate(f"inverse of {node}", replace_at(subject.claim, path, 1 / node))
+    yield Candidate("inverse", 1 / subject.claim)
+
+
+def number(subject: Subject) -> Iterator[Candidate]:
+    """A whole number is off by one, or has the wrong sign."""
+    for path, node in nodes(subject.claim):
+        if node.is_Integer:
+            for new in (node + 1, node - 1, -node):
+                yield Candidate(
+                    f"{new} for {node}", replace_at(subject.claim, path, new)
+                )
+
+
+def index(subject: Subject) -> Iterator[Candidate]:
+    """A summation index, or its exponent, is shifted by one or by a symbol."""
+    for path, node in nodes(subject.claim):
+        if node.func.__name__ not in ("Sum", "Product"):
+            continue
+        body, limits = node.args[0], node.args[1:]
+        counter = limits[0].args[0]
+        outside = sorted((node.free_symbols | subject.target.free_symbols) - {counter}, key=str)
+        for shift in (*outside, 1):
+            for new in (counter - shift, counter + shift):
+                moved = node.func(body.xreplace({counter: new}), *limits)
+                yield Candidate(
+                    f"index {new} for {counter}", replace_at(subject.claim, path, moved)
+                )
+        for place in (1, 2):
+            for shift in (1, -1):
+                ends = list(limits[0].args)
+                ends[place] = ends[place] + shift
+                moved = node.func(body, limits[0].func(*ends))
+                yield Candidate(
+                    f"summation from {ends[1]} to {ends[2]}",
+                    replace_at(subject.claim, path, moved),
+                )
+
+
+def exchange(subject: Subject) -> Iterator[Candidate]:
+    """One quantity of the problem stands where another belongs (z for a, one index for another)."""
+    known = _quantities(subject)
+    for path, node in nodes(subject.claim):
+        if node.is_Number or not path:
+            continue
+        for other in known:
+            if other != node:
+                yield Candidate(
+                    f"{other} for {node}", replace_at(subject.claim, path, other)
+                )
+    yield from _exchange_partial_sums(subject, known)
+
+
+def function(subject: Subject) -> Iterator[Candidate]:
+    """A function of the target was applied once too often or once too seldom."""
+    wrappers = {node.func for _, node in nodes(subject.target) if node.is_Function and len(node.args) == 1}
+    for path, node in nodes(subject.claim):
+        if node.is_Function and len(node.args) == 1:
+            yield Candidate(
+                f"{node.args[0]} for {node}", replace_at(subject.claim, path, node.args[0])
+            )
+        if not node.is_Number:
+            for wrapper in sorted(wrappers, key=str):
+                yield Candidate(
+                    f"{wrapper(node)} for {node}", replace_at(subject.claim, path, wrapper(node))
+                )
+
+
+#: Simplest and likeliest first.
+EDITS: tuple[Callable[[Subject], Iterator[Candidate]], ...] = (
+    sign,
+    sign_of_term,
+    factor,
+    chain_factor,
+    complement,
+    operator,
+    dropped_factor,
+    dropped_term,
+    power,
+    number,
+    index,
+    exchange,
+    function,
+)
+
+
+def nodes(expr: Expr, path: Path = ()) -> Iterator[tuple[Path, Expr]]:
+    """Every subexpression of `expr` with the path of argument positions that leads to it."""
+    yield path, expr
+    for position, argument in enumerate(expr.args):
+        if hasattr(argument, "is_Add") and not argument.is_Boolean:
+            yield from nodes(argument, (*path, position))
+
+
+def replace_at(expr: Expr, path: Path, new: Expr) -> Expr:
+    """`expr` with the subexpression at `path` replaced by `new`."""
+    if not path:
+        return new
+    position, *rest = path
+    arguments = list(expr.args)
+    arguments[position] = replace_at(arguments[position], tuple(rest), new)
+    return expr.func(*arguments)
+
+
+def _exchange_partial_sums(subject: Subject, known: list[Expr]) -> Iterator[Candidate]:
+    """The same for a quantity whose terms SymPy has merged into a longer sum: y - (w*a + b)."""
+    sums = [quantity for quantity in known if quantity.is_Add]
+    for path, node in nodes(subject.claim):
+        if not node.is_Add:
+            continue
+        for part in sums:
+            for rest, sign_ in ((node - part, 1), (node + part, -1)):
+                if len(_terms(rest)) != len(node.args) - len(part.args):
+                    continue
+                for other in known:
+                    if other != part:
+                        yield Candidate(
+                            f"{other} for {part}",
+                            replace_at(subject.claim, path, rest + sign_ * other),
+                        )
+
+
+def _terms(expr: Expr) -> tuple[Expr, ...]:
+    if expr == 0:
+        return ()
+    return expr.args if expr.is_Add else (expr,)
+
+
+def _quantities(subject: Subject) -> list[Expr]:
+    """The named quantities of a problem: subexpressions of the target and the claim."""
+    found: dict[Expr, None] = {}
+    for source in (subject.target, subject.claim):
+        for _, node in nodes(source):
+            if node.is_Symbol or node.is_Function or node.is_Add:
+                found[node] = None
+    return list(found)[:40]
+
+
+def _symbols(subject: Subject) -> list[Expr]:
+    return sorted(subject.target.free_symbols | subject.claim.free_symbols, key=str)
+
+
+def _inner_functions(expr: Expr) -> list[Expr]:
+    found = {node: None for _, node in nodes(expr) if node.is_Function or node.is_Pow}
+    return list(found)
+
+
+def _outer_rates(inner: Expr) -> list[Expr]:
+    """g'(u) for g(u), when g has a derivative rule."""
+    return [inner.fdiff(1)] if inner.is_Function and len(inner.args) == 1 else []
+

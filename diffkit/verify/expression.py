@@ -1,0 +1,433 @@
+"""Judge a claim about scalars given as formulas: prove it, or find where it fails.
+
+Three witnesses that share no rule: the closed form (symbolic differentiation), germs of
+balls evaluated on the target itself (rigorous), and high-precision difference quotients.
+A proof comes from normal forms; a refutation from disjoint enclosures confirmed by a second
+group at doubled precision; agreement of the enclosures without a proof is "supported".
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from diffkit.bridge.interpret import interpret_expression
+from diffkit.core.errors import (
+    CertificateError,
+    DiffkitError,
+    TimeLimitExceeded,
+    Undecidable,
+)
+from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
+from diffkit.core.verdict import Status, Verdict
+from diffkit.numeric import balls, precise
+from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
+from diffkit.numeric.germs import GermAlgebra, Singular
+from diffkit.symbolic.layout import show
+from diffkit.symbolic.prove import Proof, prove_equal
+from diffkit.verify import repair, reproducer
+from diffkit.verify.points import Point, points
+from diffkit.verify.question import Expr, Question
+
+BUDGET = {"fast": 48, "full": 400}
+#: A claim without a proof needs this many judged points to be called supported.
+FEWEST_POINTS = 8
+#: Points at which a proof is put before the rigorous witness as well.
+CROSS_CHECKS = 8
+DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the rigorous witness and the claim say at one point.
+
+    Args:
+        point: Where.
+        truth: The derivative (or value) of the target, or None where it has none.
+        claimed: The claim's value, or None where it has none.
+        outcome: "agrees", "disagrees", "unsure" or "out of domain".
+        note: One clause.
+    """
+
+    point: Point
+    truth: DerivativeEnclosure | None
+    claimed: Enclosure | None
+    outcome: Outcome
+    note: str = ""
+
+
+def judge(question: Question, *, seed: int = 0, budget: str = "fast") -> Verdict:
+    """Judge an equality of formulas.
+
+    Args:
+        question: Both sides, read.
+        seed: Seed of the random points.
+        budget: "fast" or "full": how many points.
+    """
+    quantity = question.quantity
+    chosen = points(
+        question.domains, given=question.claim.points, seed=seed, count=BUDGET[budget]
+    )
+    proof = prove_equal(quantity, question.claimed, question.domains)
+    if proof.status == "equal":
+        return _proved(question, proof, chosen)
+    readings: list[Reading] = []
+    for point in chosen:
+        reading = read_point(question, point)
+        readings.append(reading)
+        if reading.outcome == "disagrees":
+            evidence = confirm(question, quantity, reading)
+            if evidence is not None:
+                return _refuted(question, quantity, reading, evidence, len(readings))
+            readings[-1] = replace(reading, outcome="unsure", note="no second witness confirms")
+    return _unproved(question, proof, readings)
+
+
+def read_point(question: Question, point: Point) -> Reading:
+    """Put the claim and the rigorous witness to one point."""
+    try:
+        truth = rigorous(question, point)
+        claimed = enclose_value(question.claimed, point)
+    except (Undecidable, TimeLimitExceeded) as error:
+        return Reading(point, None, None, "unsure", str(error))
+    except Singular:
+        return Reading(point, None, None, "out of domain", "the claim has no finite value here")
+    if truth.kind == "undecided":
+        return Reading(point, truth, claimed, "unsure", truth.note)
+    if truth.kind in ("undefined", "infinite"):
+        return Reading(point, truth, claimed, "out of domain", truth.note or truth.kind)
+    if truth.kind == "kink":
+        return _at_kink(question, point, truth, claimed)
+    agrees = truth.derivative is not None and truth.derivative.overlaps(claimed)
+    return Reading(point, truth, claimed, "agrees" if agrees else "disagrees")
+
+
+def rigorous(
+    question: Question, point: Point, ladder: tuple[int, ...] = balls.LADDER
+) -> DerivativeEnclosure:
+    """The derivative (or value) of the target by germs of balls: no differentiation rule."""
+    if question.order == 0:
+        value = enclose_value(question.quantity, point, ladder)
+        return DerivativeEnclosure(value, value, value, "smooth")
+    return balls.one_sided(
+        _program(question, point), point[str(question.wrt)], question.order, ladder=ladder
+    )
+
+
+def enclose_value(
+    expr: Expr, point: Mapping[str, Fraction], ladder: tuple[int, ...] = balls.LADDER
+) -> Enclosure:
+    """The value of an expression at an exact point, as a ball.
+
+    Raises:
+        Singular: the value is infinite or does not exist.
+        Undecidable: no precision decides a comparison inside it.
+    """
+
+    def attempt(bits: int) -> Any:
+        algebra = GermAlgebra(1, 0, bits)
+        env = {name: algebra.constant(value) for name, value in point.items()}
+        return algebra.derivative(algebra.lifted(interpret_expression(expr, env, algebra)), 0)
+
+    return balls.enclose(attempt, ladder=ladder)
+
+
+def confirm(question: Question, quantity: Expr, reading: Reading) -> list[Evidence] | None:
+    """Ask a second group, and the first again at doubled precision; None if they do not agree.
+
+    Ball arithmetic may refute alone only because it is asked twice; the closed form and the
+    difference quotients are the second group.
+    """
+    again = rigorous(question, reading.point, DOUBLED_LADDER)
+    claimed = enclose_value(question.claimed, reading.point, DOUBLED_LADDER)
+    first = _judged_by(again, claimed)
+    if first is None:
+        return None
+    rows = [_evidence("germs of balls", "rigorous", reading.point, first, claimed, question)]
+    for name, group, witness in _second_witnesses(question, quantity, reading.point):
+        try:
+            value = witness()
+        except (DiffkitError, ZeroDivisionError) as error:
+            rows.append(
+                Evidence(name, group, "failed", _floats(reading.point), note=str(error)[:120])
+            )
+            continue
+        outcome = "agrees" if claimed.overlaps(value) else "disagrees"
+        rows.append(_evidence(name, group, reading.point, value, claimed, question, outcome))
+    confirmed = any(row.outcome == "disagrees" for row in rows[1:])
+    contradicted = any(row.outcome == "agrees" for row in rows[1:])
+    return rows if confirmed and not contradicted else None
+
+
+def _judged_by(truth: DerivativeEnclosure, claimed: Enclosure) -> Enclosure | None:
+    """The enclosure the claim misses, or None when it is not missed."""
+    if truth.kind == "kink" and truth.left is not None and truth.right is not None:
+        inside = truth.left.low <= claimed.high and claimed.low <= truth.right.high
+        mirrored = truth.right.low <= claimed.high and claimed.low <= truth.left.high
+        return None if inside and mirrored else truth.right
+    found = truth.derivative
+    return found if found is not None and not found.overlaps(claimed) else None
+
+
+def _second_witnesses(question: Question, quantity: Expr, point: Point) -> Iterator[tuple]:
+    yield (
+        "symbolic rules",
+        "closed form",
+        lambda: enclose_value(quantity, point, DOUBLED_LADDER),
+    )
+    if question.order:
+        yield "difference quotients", "high precision", lambda: _quotient(question, point)
+
+
+def _quotient(question: Question, point: Point) -> Enclosure:
+    found = precise.derivative(
+        _program(question, point), point[str(question.wrt)], question.order
+    )
+    if not found.agrees:
+        raise Undecidable("the one-sided difference quotients differ")
+    value, error = float(found.right.value), 16 * float(found.right.error)
+    return Enclosure.of(balls.arb(value, max(error, abs(value) * 2.0**-50)))
+
+
+def _program(question: Question, point: Point) -> Any:
+    """The target as a program of its variable, the other symbols fixed."""
+    name = str(question.wrt)
+
+    def run(x: Any) -> Any:
+        algebra = x.algebra
+        env = {key: algebra.constant(value) for key, value in point.items()}
+        return interpret_expression(question.target, {**env, name: x}, algebra)
+
+    return run
+
+
+def _at_kink(
+    question: Question, point: Point, truth: DerivativeEnclosure, claimed: Enclosure
+) -> Reading:
+    """At a kink any element of the Clarke subdifferential will do, unless a convention is set."""
+    if question.claim.conventions:
+        convention = enclose_value(question.quantity, point)
+        outcome: Outcome = "agrees" if convention.overlaps(claimed) else "disagrees"
+        return Reading(point, replace(truth, kind="smooth", left=convention, right=convention),
+                       claimed, outcome, "the convention asked for")
+    missed = _judged_by(truth, claimed)
+    note = f"kink: one-sided derivatives {_display(truth.left)} and {_display(truth.right)}"
+    return Reading(point, truth, claimed, "agrees" if missed is None else "disagrees", note)
+
+
+def _proved(question: Question, proof: Proof, chosen: Iterator[Point]) -> Verdict:
+    """Report a proof after the rigorous witness has been heard on it."""
+    heard: list[Reading] = []
+    for point in chosen:
+        reading = read_point(question, point)
+        if reading.outcome == "disagrees" and not _is_kink(reading):
+            raise CertificateError(
+                f"a proof of {question.statement!r} ({proof.method}) is contradicted by ball "
+                f"arithmetic at {_where(point)}; please report this formula"
+            )
+        if reading.outcome == "disagrees":
+            return _refuted_at_kink(question, reading)
+        heard.append(reading)
+        if sum(r.outcome == "agrees" for r in heard) >= CROSS_CHECKS:
+            break
+    return Verdict(
+        claim=question.claim,
+        status="proved",
+        statement=question.statement,
+        scope=_scope(question, proof, heard),
+        evidence=(
+            Evidence("normal forms", "closed form", "agrees", note=proof.method),
+            *_summary(heard),
+        ),
+        assumptions=_assumptions(heard),
+        latex=_latex(question),
+    )
+
+
+def _is_kink(reading: Reading) -> bool:
+    return "kink" in reading.note or "convention" in reading.note
+
+
+def _refuted_at_kink(question: Question, reading: Reading) -> Verdict:
+    """The claim is right away from the kink and wrong at it, by the convention asked for."""
+    evidence = [
+        Evidence(
+            "germs of balls",
+            "rigorous",
+            "disagrees",
+            _floats(reading.point),
+            value=_display(reading.truth.right),
+            claimed=_display(reading.claimed),
+            note=reading.note,
+        )
+    ]
+    return _refuted(question, question.quantity, reading, evidence, 1)
+
+
+def _refuted(
+    question: Question,
+    quantity: Expr,
+    reading: Reading,
+    evidence: list[Evidence],
+    judged: int,
+) -> Verdict:
+    found = repair.find(question, quantity)
+    truth = reading.truth.derivative if reading.truth.derivative is not None else reading.truth.right
+    said = f"claimed {_display(reading.claimed)}, true {_display(truth)}"
+    if reading.note:
+        said = f"{said} ({reading.note})"
+    return Verdict(
+        claim=question.claim,
+        status="refuted",
+        statement=question.statement,
+        scope=f"fails at the point shown ({judged} points judged)",
+        evidence=tuple(evidence),
+        counterexample={name: _number(value) for name, value in reading.point.items()},
+        contradiction=f"at {_where(reading.point)}: {said}" if reading.point else said,
+        diagnosis=found.edit if found else None,
+        repair=found,
+        reproducer=reproducer.lines(question, reading.point),
+        latex=_latex(question),
+    )
+
+
+def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verdict:
+    """No proof and no counterexample: supported if enough points were judged."""
+    agreeing = sum(reading.outcome == "agrees" for reading in readings)
+    unsure = sum(reading.outcome == "unsure" for reading in readings)
+    enough = agreeing >= min(FEWEST_POINTS, 1 if not question.domains else FEWEST_POINTS)
+    status: Status = "supported" if enough and unsure <= agreeing // 4 else "undecided"
+    outside = sum(reading.outcome == "out of domain" for reading in readings)
+    scope = (
+        f"enclosures agree at {agreeing} of {len(readings)} points"
+        f"{f', {outside} outside the domain' if outside else ''}"
+        f"{f', {unsure} unsure' if unsure else ''}; no proof: {proof.method}"
+    )
+    return Verdict(
+        claim=question.claim,
+        status=status,
+        statement=question.statement,
+        scope=scope,
+        evidence=_summary(readings),
+        assumptions=_assumptions(readings),
+        latex=_latex(question),
+    )
+
+
+def supports(question: Question, candidate: Expr, *, count: int = 16) -> bool:
+    """Whether enclosures agree with `candidate` in place of the claim, at `count` points."""
+    asked = replace(question, claimed=candidate)
+    outcomes = [read_point(asked, point).outcome for point in points(asked.domains, count=count)]
+    return "disagrees" not in outcomes and outcomes.count("agrees") >= FEWEST_POINTS
+
+
+def _scope(question: Question, proof: Proof, heard: list[Reading]) -> str:
+    where = ", ".join(
+        f"{name} {domain}" for name, domain in question.domains.items() if not domain.is_real_line
+    )
+    parts = [proof.scope, f"for {where}" if where else ""]
+    if proof.error_probability:
+        parts.append(f"identity test, error probability below {proof.error_probability:.1e}")
+    agreeing = sum(reading.outcome == "agrees" for reading in heard)
+    parts.append(f"ball arithmetic agrees at {agreeing} of {len(heard)} points")
+    return "; ".join(part for part in parts if part)
+
+
+def _summary(readings: list[Reading]) -> tuple[Evidence, ...]:
+    """One row for the points that agree, one for each of the first that were set aside."""
+    agreeing = [reading for reading in readings if reading.outcome == "agrees"]
+    rows = []
+    if agreeing:
+        first = agreeing[0]
+        rows.append(
+            Evidence(
+                "germs of balls",
+                "rigorous",
+                "agrees",
+                _floats(first.point),
+                value=_display(first.truth.derivative or first.truth.right),
+                claimed=_display(first.claimed),
+                note=f"and at {len(agreeing) - 1} further points" if len(agreeing) > 1 else "",
+            )
+        )
+    aside = [reading for reading in readings if reading.outcome in ("unsure", "out of domain")]
+    rows += [
+        Evidence("germs of balls", "rigorous", reading.outcome, _floats(reading.point),
+                 note=reading.note)
+        for reading in aside[:3]
+    ]
+    return tuple(rows)
+
+
+def _assumptions(readings: list[Reading]) -> tuple[str, ...]:
+    kinks = [reading for reading in readings if reading.note.startswith("kink")]
+    return tuple(f"at {_where(reading.point)}: {reading.note}" for reading in kinks[:3])
+
+
+def _evidence(
+    name: str,
+    group: Group,
+    point: Point,
+    value: Enclosure,
+    claimed: Enclosure,
+    question: Question,
+    outcome: Outcome = "disagrees",
+) -> Evidence:
+    width = ErrorBound({"enclosure": _width(value) + _width(claimed)})
+    gap = abs(value.value - claimed.value)
+    return Evidence(
+        name,
+        group,
+        outcome,
+        _floats(point),
+        value=_display(value),
+        claimed=_display(claimed),
+        error=gap,
+        allowed=width,
+        order=max(question.order, 1),
+    )
+
+
+def _width(enclosure: Enclosure) -> float:
+    return float(enclosure.ball.rad()) if enclosure.ball is not None else 0.0
+
+
+def _display(enclosure: Enclosure | None) -> str:
+    """A short exact fraction when the ball pins one down, else 7 significant digits."""
+    if enclosure is None:
+        return "nothing"
+    if enclosure.ball is None:
+        return str(enclosure.value)
+    guess = Fraction(enclosure.value).limit_denominator(1000)
+    if abs(guess) < 10**6 and (guess != 0 or enclosure.value == 0) and _holds(enclosure, guess):
+        return str(guess)
+    return f"{enclosure.value:.7g}"
+
+
+def _holds(enclosure: Enclosure, guess: Fraction) -> bool:
+    return bool(enclosure.ball.contains(balls.arb(guess.numerator) / guess.denominator))
+
+
+def _where(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in sorted(point.items()))
+
+
+def _floats(point: Point) -> dict[str, float]:
+    return {name: _number(value) for name, value in point.items()}
+
+
+def _number(value: Fraction) -> float | int:
+    return int(value) if value.denominator == 1 else float(value)
+
+
+def _latex(question: Question) -> str:
+    target = show(question.target, "latex")
+    if question.order == 0:
+        return f"{target} = {show(question.claimed, 'latex')}"
+    name = show(question.wrt, "latex")
+    power = f"^{{{question.order}}}" if question.order > 1 else ""
+    return (
+        rf"\frac{{\mathrm{{d}}{power}}}{{\mathrm{{d}}{name}{power}}} \left({target}\right)"
+        f" = {show(question.claimed, 'latex')}"
+    )
+

@@ -1,0 +1,306 @@
+"""Read the two sides of a claim about scalars: text or SymPy in, one `Question` out.
+
+Symbols bind by name to the target's; a claim in one unknown symbol about a target in one
+symbol binds silently; anything else unknown is an error that lists what is known.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from diffkit.core.claim import Claim, Kind
+from diffkit.core.domain import Domain
+from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.symbolic.differentiate import derivative
+from diffkit.symbolic.parse import parse
+from diffkit.symbolic.symbols import symbol
+
+Expr = Any
+Form = Literal["value", "relation", "rounding"]
+
+_NAME = re.compile(r"[^\W\d]\w*")
+_RELATION = re.compile(r"^\s*(<=|>=|<|>|==|!=|≤|≥)")
+_ROUNDING = re.compile(r"^\s*~\s*([+-]?\d+(?:\.(\d*))?)\s*$")
+_TRUTH = ("true", "false")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, with both sides as expressions of the same symbols.
+
+    Args:
+        claim: The question as text, for reports and replay.
+        target: The formula the claim is about; a relation when `form` is "relation" of itself.
+        claimed: The claimed expression; None for relations and roundings.
+        wrt: The variable, None for kind "value".
+        order: Order of the derivative; 0 for kind "value".
+        form: "value" (equality), "relation" (">= 0") or "rounding" ("~0.002").
+        relation: The relation to decide, for form "relation".
+        decimals: Digits after the point that were printed, for form "rounding".
+        domains: Name -> domain of every symbol.
+    """
+
+    claim: Claim
+    target: Expr
+    claimed: Expr
+    wrt: Expr | None
+    order: int
+    form: Form
+    relation: Expr | None
+    decimals: int
+    domains: Mapping[str, Domain]
+
+    @property
+    def quantity(self) -> Expr:
+        """What the claim is about in closed form: the target, or its derivative."""
+        if self.order == 0:
+            return evaluated(self.target)
+        conventions = self.claim.conventions or None
+        return derivative(self.target, self.wrt, self.order, conventions=conventions, notes=[])
+
+    @property
+    def statement(self) -> str:
+        """The claim in one line, as the user wrote it."""
+        target, claimed = self.claim.target.strip(), self.claim.claimed.strip()
+        if self.order:
+            left = f"d/d{self.wrt}" if self.order == 1 else f"d^{self.order}/d{self.wrt}^{self.order}"
+            left = f"{left} [{_shorten(target)}]"
+        else:
+            left = _shorten(target)
+        if self.form == "relation":
+            return left if claimed in _TRUTH else f"{left} {_shorten(claimed)}"
+        if self.form == "rounding":
+            return f"{left} rounds to {claimed.lstrip(' ~')}"
+        return f"{left} = {_shorten(claimed)}"
+
+
+def read(
+    target: Any,
+    claimed: Any,
+    *,
+    wrt: Any = None,
+    kind: Kind = "gradient",
+    order: int = 1,
+    domain: Mapping[str, Any] | str | None = None,
+    conventions: Mapping[str, float] | None = None,
+    points: Sequence[Mapping[str, Any]] = (),
+    options: Mapping[str, Any] | None = None,
+) -> Question:
+    """Read both sides of a claim about scalars.
+
+    Args:
+        target: Formula text or SymPy expression.
+        claimed: Formula text, SymPy expression, number, ">= 0" or "~0.002" (rounded as printed).
+        wrt: Name of the variable; may be left out when there is only one.
+        kind: "gradient", "hessian" (order 2), "value" or "function".
+        order: Order of the derivative, >= 1.
+        domain: Name -> domain; a single domain is that of the variable.
+        conventions: As in `derivative`.
+        points: Points to judge first.
+        options: Further options kept for replay.
+
+    Raises:
+        UsageError: the sides cannot be put to each other; the message says how they can.
+    """
+    kind = "value" if kind == "function" else kind
+    if kind in ("jacobian", "jvp"):
+        raise UsageError(f'kind="{kind}" needs a JAX function; for a formula use kind="gradient"')
+    if kind == "hessian":
+        order = 2
+    names = _names(target)
+    domains = _domains(domain, names, wrt)
+    integers = [name for name, where in domains.items() if where.integer]
+    expr = _expression(target, None, integers)
+    is_relation = bool(getattr(expr, "is_Boolean", False) or getattr(expr, "is_Relational", False))
+    free = sorted(_free(expr), key=str)
+    known = names | {str(s) for s in free}
+    for name in domains:
+        if name not in known:
+            raise UnknownNameError(f"domain of an unknown symbol {name!r}; known: {_list(known)}")
+    variable = None
+    if kind != "value" and not is_relation:
+        variable = _variable(wrt, free, known, target)
+    form, relation, claim_expr, decimals = _claimed(claimed, known, free, integers, is_relation)
+    actual_order = 0 if variable is None else order
+    everything = free if claim_expr is None else sorted(set(free) | _free(claim_expr), key=str)
+    complete = {str(s): domains.get(str(s), _default(s)) for s in everything}
+    claim = Claim(
+        target=_text(target),
+        claimed=_text(claimed),
+        wrt="" if variable is None else str(variable),
+        kind="value" if variable is None else kind,
+        order=max(order, 1),
+        domain={name: str(where) for name, where in domains.items()},
+        conventions=dict(conventions or {}),
+        points=tuple(dict(point) for point in points),
+        options=dict(options or {}),
+    )
+    question = Question(
+        claim, expr, claim_expr, variable, actual_order, form, None, decimals, complete
+    )
+    if form != "relation":
+        return question
+    decided = expr if is_relation else relation.xreplace({_PLACE: question.quantity})
+    if is_relation and claimed.strip().lower() == "false":
+        decided = ~decided
+    return Question(
+        claim, expr, None, variable, actual_order, form, decided, decimals, complete
+    )
+
+
+_PLACE = symbol("claimed_quantity")
+
+
+def evaluated(expr: Expr) -> Expr:
+    """`expr` with the derivatives written inside it carried out by our own rules."""
+    found = [node for node in _walk(expr) if node.func.__name__ == "Derivative"]
+    if not found:
+        return expr
+    # innermost first, so that a derivative of a derivative sees a finished expression
+    inner = found[-1]
+    result = inner.args[0]
+    for variable, count in (tuple(pair.args) for pair in inner.args[1:]):
+        result = derivative(result, variable, int(count), notes=[])
+    return evaluated(expr.xreplace({inner: result}))
+
+
+def _walk(expr: Expr) -> list[Expr]:
+    found, stack = [], [expr]
+    while stack:
+        node = stack.pop()
+        found.append(node)
+        stack.extend(node.args)
+    return found
+
+
+def _claimed(
+    claimed: Any, known: set[str], free: list[Expr], integers: list[str], is_relation: bool
+) -> tuple[Form, Expr | None, Expr | None, int]:
+    """Form, relation, expression and printed decimals of the claimed side."""
+    if is_relation:
+        if not isinstance(claimed, str) or claimed.strip().lower() not in _TRUTH:
+            raise UsageError('a relation is claimed to be "true" or "false"; write one of the two')
+        return "relation", None, None, 0
+    if isinstance(claimed, str) and _RELATION.match(claimed):
+        text = f"claimed_quantity {claimed.strip()}"
+        return "relation", parse(text, known={*known, str(_PLACE)}, integers=integers), None, 0
+    rounding = _ROUNDING.match(claimed) if isinstance(claimed, str) else None
+    if rounding:
+        digits = rounding.group(2) or ""
+        return "rounding", None, parse(rounding.group(1)), len(digits)
+    expr = _bind(claimed, known, free, integers)
+    if getattr(expr, "is_Boolean", False):
+        raise UsageError('a claimed relation is written after the quantity: ">= 0", not a full one')
+    return "value", None, evaluated(expr), 0
+
+
+def _bind(claimed: Any, known: set[str], free: list[Expr], integers: list[str]) -> Expr:
+    if isinstance(claimed, str) and len(free) == 1:
+        expr = _expression(claimed, None, integers)
+        strangers = sorted((s for s in _free(expr) if str(s) not in known), key=str)
+        if len(strangers) == 1 and len(_free(expr)) == 1:
+            return expr.xreplace({strangers[0]: free[0]})
+    if isinstance(claimed, str):
+        return _expression(claimed, known, integers)
+    expr = _expression(claimed, None, integers)
+    strangers = sorted(str(s) for s in _free(expr) if str(s) not in known)
+    if strangers:
+        raise UnknownNameError(
+            f"the claim has unknown symbols {_list(strangers)}; the target has: {_list(known)}"
+        )
+    return expr
+
+
+def _expression(side: Any, known: set[str] | None, integers: list[str]) -> Expr:
+    """One side as an expression whose symbols are diffkit's own."""
+    if isinstance(side, str):
+        if not side.strip():
+            raise UsageError('the formula is empty; write one such as "log(1 + exp(-x))"')
+        return parse(side, known=known, integers=integers)
+    if isinstance(side, bool) or not (hasattr(side, "free_symbols") or isinstance(side, int | float)):
+        raise UsageError(
+            f"a formula is text or a SymPy expression, not {type(side).__name__}"
+        )
+    if isinstance(side, int | float):
+        return parse(repr(side))
+    ours = {s: symbol(s.name, integer=s.name in integers) for s in side.free_symbols}
+    return side.xreplace(ours)
+
+
+def _variable(wrt: Any, free: list[Expr], known: set[str], target: Any) -> Expr:
+    if wrt is None or wrt == "":
+        if len(free) == 1:
+            return free[0]
+        if not free:
+            raise UsageError(
+                f"{_text(target)!r} holds no symbol to differentiate with respect to; "
+                'for a claim about its value use kind="value"'
+            )
+        raise UsageError(
+            f"several symbols ({_list(str(s) for s in free)}): say which one with wrt (--wrt)"
+        )
+    if isinstance(wrt, int) and not isinstance(wrt, bool):
+        if not -len(free) <= wrt < len(free):
+            raise UsageError(f"wrt={wrt}, but there are {len(free)} symbols: {_list(map(str, free))}")
+        return free[wrt]
+    name = str(wrt)
+    for candidate in free:
+        if str(candidate) == name:
+            if candidate.is_integer:
+                raise UsageError(f"{name} is an integer; nothing is differentiable in it")
+            return candidate
+    if name in known:
+        return symbol(name)
+    raise UnknownNameError(f"wrt={name!r} is no symbol of the target; known: {_list(known)}")
+
+
+def _domains(
+    domain: Mapping[str, Any] | str | None, names: set[str], wrt: Any
+) -> dict[str, Domain]:
+    if domain is None:
+        return {}
+    if isinstance(domain, str | Domain):
+        if isinstance(wrt, str) and wrt:
+            return {wrt: Domain.parse(domain)}
+        symbols = sorted(names)
+        if len(symbols) != 1:
+            raise UsageError('several symbols: give the domain by name, domain={"x": "(0, 1)"}')
+        return {symbols[0]: Domain.parse(domain)}
+    found = {name: Domain.parse(where) for name, where in domain.items()}
+    for name, where in found.items():
+        if where.matrix_set:
+            raise UsageError(f"{name} is a scalar here; the domain {where} is one of arrays")
+    return found
+
+
+def _names(side: Any) -> set[str]:
+    """Names that can stand for symbols of one side; functions are told apart by the parser."""
+    if isinstance(side, str):
+        calls = {m.group(0) for m in re.finditer(r"[^\W\d]\w*(?=\s*\()", side)}
+        return {name for name in _NAME.findall(side) if name not in calls} - {"pi", "E", "oo"}
+    return {s.name for s in getattr(side, "free_symbols", ())}
+
+
+def _free(expr: Expr) -> set[Expr]:
+    return set(getattr(expr, "free_symbols", ()))
+
+
+def _default(s: Expr) -> Domain:
+    return Domain(integer=True) if s.is_integer else Domain()
+
+
+def _text(side: Any) -> str:
+    if isinstance(side, str):
+        return side
+    from diffkit.symbolic.layout import source
+
+    return source(side) if hasattr(side, "free_symbols") else str(side)
+
+
+def _shorten(text: str, most: int = 120) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"

@@ -1,0 +1,81 @@
+"""Judge claims that are no equality: inequalities, and values rounded as they are printed."""
+
+from fractions import Fraction
+
+from diffkit.core.errors import Undecidable
+from diffkit.core.evidence import Evidence
+from diffkit.core.verdict import Verdict
+from diffkit.numeric.balls import arb
+from diffkit.numeric.germs import Singular
+from diffkit.symbolic.inequalities import prove_relation
+from diffkit.verify.expression import enclose_value
+from diffkit.verify.question import Question
+
+
+def judge_relation(question: Question) -> Verdict:
+    """Decide whether a relation holds on the whole domain."""
+    proof = prove_relation(question.relation, question.domains)
+    status = {"true": "proved", "false": "refuted"}.get(proof.status, "undecided")
+    witness = getattr(proof, "witness", None) or None
+    contradiction = ""
+    if status == "refuted" and witness:
+        place = ", ".join(f"{name} = {value}" for name, value in sorted(witness.items()))
+        contradiction = f"fails at {place}"
+    return Verdict(
+        claim=question.claim,
+        status=status,
+        statement=question.statement,
+        scope="; ".join(part for part in (proof.method, proof.scope) if part),
+        evidence=(
+            Evidence(
+                "sign analysis",
+                "rigorous",
+                {"proved": "agrees", "refuted": "disagrees"}.get(status, "unsure"),
+                {name: float(value) for name, value in (witness or {}).items()},
+                note=proof.method,
+            ),
+        ),
+        counterexample={name: float(value) for name, value in witness.items()} if witness else None,
+        contradiction=contradiction,
+    )
+
+
+def judge_rounding(question: Question) -> Verdict:
+    """Decide whether a number is the target's value rounded to the digits printed.
+
+    The enclosure of the value must lie within half a unit of the last printed place.
+    """
+    half = Fraction(1, 2) / Fraction(10) ** question.decimals
+    try:
+        value = enclose_value(question.quantity, {})
+    except (Singular, Undecidable) as error:
+        return Verdict(question.claim, "undecided", question.statement, scope=str(error))
+    printed = Fraction(int(question.claimed.p), int(question.claimed.q))
+    gap = abs(value.ball - _ball(printed))
+    if gap <= _ball(half):
+        status = "proved"
+    elif gap > _ball(half):
+        status = "refuted"
+    else:
+        status = "undecided"
+    return Verdict(
+        question.claim,
+        status,
+        question.statement,
+        scope=f"the value is {value.value:.10g}; half a unit of the last place is {float(half):g}",
+        evidence=(
+            Evidence(
+                "balls",
+                "rigorous",
+                {"proved": "agrees", "refuted": "disagrees"}.get(status, "unsure"),
+                value=value.value,
+                claimed=float(printed),
+                error=float(gap.mid()),
+            ),
+        ),
+        contradiction="" if status != "refuted" else f"claimed {printed}, true {value.value:.10g}",
+    )
+
+
+def _ball(number: Fraction) -> arb:
+    return arb(number.numerator) / number.denominator

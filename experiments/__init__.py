@@ -1,0 +1,1 @@
+"""Experiments: one folder per question; theory predicts, measure measures, run judges."""

@@ -1,0 +1,1 @@
+"""Do gradients vanish with depth as mean-field theory says?"""

@@ -1,0 +1,79 @@
+"""Settings every test runs under, and the two sources of randomness a test may use."""
+
+import importlib
+import importlib.util
+import os
+import sys
+import zlib
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+# Before jax is imported anywhere: JAX 0.10 on two cores hangs in some jitted, vmapped
+# programs (several LU factorisations) with the concurrency-optimised scheduler.
+XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+if XLA_FLAG not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {XLA_FLAG}".strip()
+
+settings.register_profile(
+    "ci",
+    derandomize=True,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", max_examples=2000, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+MARKERS = ("slow", "gpu", "statistical")
+_ran: Counter[str] = Counter()
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """A number that depends on the test's id only, so that no test shares its randomness."""
+    return zlib.crc32(request.node.nodeid.encode())
+
+
+@pytest.fixture
+def rng(seed: int) -> np.random.Generator:
+    """A NumPy generator seeded by the test's id."""
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture
+def key(seed: int):
+    """A typed JAX key seeded by the test's id."""
+    jax = importlib.import_module("jax")
+    return jax.random.key(seed)
+
+
+def has_accelerator() -> bool:
+    """Whether JAX finds a device other than the CPU."""
+    if importlib.util.find_spec("jax") is None:
+        return False
+    return importlib.import_module("jax").default_backend() != "cpu"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    marked = [item for item in items if item.get_closest_marker("gpu")]
+    if marked and not has_accelerator():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="JAX finds no accelerator"))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.when == "call" or (report.when == "setup" and report.skipped):
+        outcome = "skipped" if report.skipped else "ran"
+        _ran.update(f"{name} {outcome}" for name in MARKERS if name in report.keywords)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    versions = [f"Python {sys.version.split()[0]}"]
+    if "jax" in sys.modules:
+        jax = sys.modules["jax"]
+        versions.append(f"jax {jax.__version__} on {jax.default_backend()}")
+    counts = [f"{name}: {count}" for name, count in sorted(_ran.items())]
+    terminalreporter.write_line("; ".join([*versions, *counts]))
