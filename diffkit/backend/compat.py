@@ -88,7 +88,11 @@ def called_jaxpr(eqn: Any) -> Any | None:
 def called_name(eqn: Any) -> str:
     """The name of the function a jit or custom_jvp_call equation stands for, or ""."""
     name = eqn.params.get("name", "")
-    return name if isinstance(name, str) else ""
+    if isinstance(name, str) and name:
+        return name
+    inner = called_jaxpr(eqn)
+    info = getattr(open_jaxpr(inner)[0], "debug_info", None) if inner is not None else None
+    return getattr(info, "func_name", None) or ""
 
 
 def is_literal(atom: Any) -> bool:

@@ -97,11 +97,12 @@ def _read(value: float, dtype: str) -> Reading:
     if _cost(best) > BELIEVED * bits:
         for constant in TABLE:
             if low <= _approximation(constant) <= high:
-                return Reading(constant, f"{float(value)!r} read as {constant}")
+                return Reading(constant, f"{value!r} read as {_named(constant)}")
         if _cost(best) > bits:
             best = exact
     number = sp.Rational(best.numerator, best.denominator)
-    return Reading(number, "" if best == exact else f"{float(value)!r} read as {number}")
+    shown = str(number) if len(str(number)) <= 40 else f"the decimal {_shortest(value, dtype)}"
+    return Reading(number, "" if best == exact else f"{value!r} read as {shown}")
 
 
 def _cost(number: Fraction) -> float:
@@ -121,9 +122,17 @@ def _cost(number: Fraction) -> float:
 
 def _decimal(value: float, dtype: str) -> Fraction:
     """The shortest decimal that rounds to `value` in its dtype."""
+    return Fraction(_shortest(value, dtype))
+
+
+def _shortest(value: float, dtype: str) -> str:
     if dtype in ("float64", "float32", "float16"):
-        return Fraction(str(np.dtype(dtype).type(value)))
-    return Fraction(value)
+        return str(np.dtype(dtype).type(value))
+    return repr(value)
+
+
+def _named(constant: sp.Expr) -> str:
+    return f"{float(constant):.17g}..." if constant.is_Rational else str(constant)
 
 
 def _rounding_interval(value: float, dtype: str) -> tuple[Fraction, Fraction, int]:

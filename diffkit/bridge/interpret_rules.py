@@ -554,7 +554,7 @@ _FUNCTIONS = {
     "erf_inv": "erfinv",
     **{
         name: name
-        for name in "exp exp2 expm1 log log1p sqrt rsqrt cbrt sin cos tan asin acos atan sinh cosh "
+        for name in "exp exp2 expm1 log log1p log2 sqrt rsqrt cbrt sin cos tan asin acos atan sinh cosh "
         "tanh asinh acosh atanh erf erfc lgamma digamma bessel_i0e bessel_i1e atan2".split()
     },
 }

@@ -10,7 +10,7 @@ Growth: a row of a lecture is one `[[row]]` table in `lectures/NNN.toml`, never 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args
@@ -200,9 +200,9 @@ def _refuse(place: str, problem: str, remedy: str) -> NoReturn:
 
 def _row(table: Mapping[str, Any], place: str) -> LedgerRow:
     given = _typed(table, LedgerRow, place, renamed={"reading": "readings"})
-    row = LedgerRow(**{**given, "readings": ()})
-    readings = tuple(_reading(reading, row, place) for reading in given.get("readings", ()))
-    return LedgerRow(**{**given, "readings": readings})
+    tables = given.pop("readings", [])
+    row = LedgerRow(**given)
+    return replace(row, readings=tuple(_reading(reading, row, place) for reading in tables))
 
 
 def _reading(table: Mapping[str, Any], row: LedgerRow, place: str) -> Reading:
@@ -214,7 +214,7 @@ def _reading(table: Mapping[str, Any], row: LedgerRow, place: str) -> Reading:
         given["target"] = ""
     if given["relation"] != "gradient" and "wrt" not in table:
         given["wrt"] = ""
-    words = set(re.findall(r"[A-Za-z]\w*", f"{given['target']} {given['claim']} {given['wrt']}"))
+    words = _words(given["target"], given["claim"])
     inherited = {name: text for name, text in row.domain.items() if name in words}
     given["domain"] = {**inherited, **given.get("domain", {})}
     given["conventions"] = {**row.conventions, **given.get("conventions", {})}
@@ -233,7 +233,10 @@ _TYPES: Mapping[Any, tuple[type, ...]] = {
 
 
 def _typed(
-    table: Mapping[str, Any], form: type, place: str, renamed: Mapping[str, str] | None = None
+    table: Mapping[str, Any],
+    form: type[LedgerRow] | type[Reading],
+    place: str,
+    renamed: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """The entries of `table` by field of `form`, each of the right type, none missing."""
     given = {(renamed or {}).get(name, name): value for name, value in table.items()}
@@ -318,25 +321,31 @@ def _check_question(question: LedgerRow | Reading, place: str) -> None:
 
 
 def _check_formula(question: LedgerRow | Reading, place: str) -> None:
-    from sympy.logic.boolalg import Boolean
+    from sympy import Expr
 
     claim = _expression(question.claim, question.domain, f"{place}, claim")
-    if isinstance(claim, Boolean) != (question.relation == "holds"):
+    if isinstance(claim, Expr) == (question.relation == "holds"):
         problem = f'claim = {question.claim!r} with relation "{question.relation}"'
         _refuse(place, problem, 'only "holds" claims a relation such as a == b')
     sides = claim
     if question.target:
         sides = _expression(question.target, question.domain, f"{place}, target")
-        if isinstance(sides, Boolean):
+        if not isinstance(sides, Expr):
             _refuse(place, "the target is a relation", "write an expression")
         extra = claim.free_symbols - sides.free_symbols
         if extra:
             names = ", ".join(sorted(map(str, extra)))
             _refuse(place, f"the target lacks the symbols {names} of the claim", "write them in")
-    names = {str(symbol) for symbol in sides.free_symbols}
-    unused = ({question.wrt} - {""} | set(question.domain)) - names
+    if question.wrt and question.wrt not in {str(symbol) for symbol in sides.free_symbols}:
+        _refuse(place, f"the target has no {question.wrt}", "differentiate by one of its symbols")
+    unused = sorted(set(question.domain) - _words(question.target, question.claim))
     if unused:
-        _refuse(place, f"no side has the symbols {sorted(unused)}", "delete or rename them")
+        _refuse(place, f"the domain names {', '.join(unused)}, no side does", "delete or rename")
+
+
+def _words(*texts: str) -> set[str]:
+    """The names in formula texts; a symbol that cancels when read is still one of them."""
+    return set(re.findall(r"[A-Za-z]\w*", " ".join(texts)))
 
 
 def _expression(text: str, domain: Mapping[str, str], place: str) -> Any:

@@ -7,7 +7,7 @@ A rule is (algebra, *germs) -> germ; `analytic` makes one from a jet (x0, n) -> 
 
 from collections.abc import Callable
 from fractions import Fraction
-from math import inf
+from math import factorial, inf
 from typing import Any
 
 from flint import arb, arb_series, fmpq
@@ -362,16 +362,19 @@ def _digamma(A: Any, x: Any) -> Any:
 
 
 def _polygamma(A: Any, n: Any, x: Any) -> Any:
-    """psi^(n)(x) = (-1)^(n+1) n! zeta(n+1, x) for whole n >= 1 and x > 0."""
+    """psi^(n)(x) = (-1)^(n+1) n! zeta(n+1, x) for whole n >= 1; x <= 0 by recurrence."""
     order = n.rational()
     if order is None or order.denominator != 1 or order < 0:
         return A.make({}, fault="undecided")
     if order == 0:
         return A.function("digamma")(x)
     value = x.terms.get((0, 0), fmpq(0))
-    if x.fault or not value > 0:
-        return A.make({}, fault="undecided")
     whole = int(order)
+    if x.fault or not value > -64:
+        return A.make({}, fault="undecided")
+    if not value > 0:
+        pole = A.constant((-1) ** whole * factorial(whole)) / A.power(x, Fraction(whole + 1))
+        return A.function("polygamma")(n, x + 1) - pole
 
     def jet(start: arb, count: int) -> arb_series:
         # the k-th Taylor coefficient is psi^(n+k)(x)/k!

@@ -170,7 +170,7 @@ class GermAlgebra:
             coefficient = _tidy(value)
             if coefficient is None:
                 fault = fault or "undecided"
-            elif coefficient != 0:
+            elif not _is_zero(coefficient):
                 kept[key] = coefficient
         if fault:
             kept = {}
@@ -399,6 +399,11 @@ def _tidy(value: Coefficient) -> Coefficient | None:
         if abs(exponent) < _LARGEST_RATIONAL // 2:
             return fmpq(mantissa) * fmpq(2) ** int(exponent)
     return value
+
+
+def _is_zero(value: Coefficient) -> bool:
+    # a ball that contains 0 is not 0: `!=` of balls means "certainly different"
+    return bool(value.is_zero()) if isinstance(value, arb) else value == 0
 
 
 def _sign(value: Coefficient) -> int | None:

@@ -1,7 +1,7 @@
 r"""Rows of the activation functions and of the losses that are functions of one residual.
 
 Convention: at a kink a derivative takes the value that the JAX counterpart's AD gives there
-(relu'(0) = 0, leaky_relu'(0) = 1, relu6'(0) = 1/2); `vocabulary.CONVENTIONS` lists them and
+(relu'(0) = 0, leaky_relu'(0) = 1, clip'(low) = 1/2); `vocabulary.CONVENTIONS` lists them and
 `vocabulary.partial` changes them.
 
 Sources: Hendrycks and Gimpel (2016), arXiv:1606.08415 (gelu); Ramachandran et al. (2017),
@@ -195,11 +195,11 @@ KINKED = (
     Row(
         "relu6",
         lambda x: Min(Max(x, 0), 6),
-        (lambda x: _band(x, ZERO, Integer(6), HALF),),
+        (lambda x: _band(x, ZERO, Integer(6), ZERO),),
         kinks=lambda x: (Kink(x, ZERO, ONE), Kink(x - 6, ONE, ZERO)),
         range=Domain.parse("[0, 6]"),
         is_piecewise_rational=True,
-        convention=HALF,
+        convention=ZERO,
         jax="jax.nn.relu6",
     ),
     Row(
@@ -296,21 +296,21 @@ KINKED = (
     Row(
         "hard_sigmoid",
         lambda x: Min(Max(x + 3, 0), 6) / 6,
-        (lambda x: _band(x, Integer(-3), Integer(3), HALF) / 6,),
+        (lambda x: _band(x, Integer(-3), Integer(3), ZERO) / 6,),
         kinks=lambda x: (Kink(x + 3, ZERO, ONE / 6), Kink(x - 3, ONE / 6, ZERO)),
         range=UNIT,
         is_piecewise_rational=True,
-        convention=HALF,
+        convention=ZERO,
         jax="jax.nn.hard_sigmoid",
     ),
     Row(
         "hard_swish",
         lambda x: x * Min(Max(x + 3, 0), 6) / 6,
-        (lambda x: v.hard_sigmoid(x) + x * _band(x, Integer(-3), Integer(3), HALF) / 6,),
+        (lambda x: v.hard_sigmoid(x) + x * _band(x, Integer(-3), Integer(3), ZERO) / 6,),
         kinks=lambda x: (Kink(x + 3, ZERO, -HALF), Kink(x - 3, 3 * HALF, ONE)),
         range=Domain(Fraction(-3, 8), inf, open_low=False),
         is_piecewise_rational=True,
-        convention=HALF,
+        convention=ZERO,
         jax="jax.nn.hard_swish",
         aliases=("hard_silu", "hardswish"),
     ),

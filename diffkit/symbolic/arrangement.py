@@ -2,13 +2,15 @@
 
 Sums: falling polynomial degree, constants last, a positive term in front where there is one;
 a constant comes first where nothing has a degree (`1 + exp(-x)`).  Products: constants,
-symbols by name, powers, exponentials, functions, sums, then what reaches to the end.
+symbols by name, powers,
+polynomials, exponentials, functions, sums of functions, then what reaches to the end.
 All measures are taken bottom up, once per distinct node.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 from sympy.core.function import Application
@@ -29,6 +31,7 @@ class Measure:
         exponentials: How many exponentials are nested.
         is_constant: Whether no symbol occurs.
         has_block: Whether one of `BLOCKS` occurs.
+        has_function: Whether a function of a symbol occurs.
     """
 
     size: int
@@ -36,6 +39,7 @@ class Measure:
     exponentials: int
     is_constant: bool
     has_block: bool
+    has_function: bool
 
 
 Measures = dict[sp.Basic, Measure]
@@ -54,6 +58,7 @@ def measure(expr: sp.Basic) -> Measures:
             + isinstance(node, sp.exp),
             is_constant=not isinstance(node, sp.Symbol) and all(part.is_constant for part in parts),
             has_block=isinstance(node, BLOCKS) or any(part.has_block for part in parts),
+            has_function=isinstance(node, Application) or any(part.has_function for part in parts),
         )
     return measures
 
@@ -80,15 +85,21 @@ def ordered_terms(add: sp.Add, measures: Measures) -> list[sp.Expr]:
     """The terms of a sum in the order they are written."""
     rest = [term for term in add.args if not measures[term].is_constant]
     constants = [term for term in add.args if measures[term].is_constant]
-    rest.sort(key=lambda term: (-measures[term].degree, _symbol_powers(term)))
+    rest.sort(key=lambda term: _term_key(term, measures))
     has_degree = any(measures[term].degree > 0 for term in rest)
     terms = rest + constants if has_degree else constants + rest
     if not is_negative_term(terms[0]):
         return terms
-    if not is_negative_term(terms[-1]):
+    positive = [index for index, term in enumerate(terms) if not is_negative_term(term)]
+    if len(positive) > 1 and not is_negative_term(terms[-1]):
         return terms[::-1]
-    first = next((term for term in terms if not is_negative_term(term)), terms[0])
-    return [first, *(term for term in terms if term is not first)]
+    first = positive[0] if positive else 0
+    return [terms[first], *terms[:first], *terms[first + 1 :]]
+
+
+def _term_key(term: sp.Expr, measures: Measures) -> tuple[sp.Rational, bool, Any]:
+    powers = _symbol_powers(term)
+    return (-measures[term].degree, not powers, powers)
 
 
 def _symbol_powers(term: sp.Expr) -> list[tuple[tuple[tuple[int, str], ...], sp.Rational]]:
@@ -116,12 +127,40 @@ def _factor_key(factor: sp.Expr, measures: Measures) -> tuple[int, tuple[tuple[i
     if isinstance(base, BLOCKS):
         return (7, ())
     if isinstance(base, sp.Add):
-        return (6, ())
+        return (6 if measures[base].has_function else 3, ())
     if isinstance(factor, sp.exp):
         return (4, ())
     if isinstance(base, Application):
         return (5, natural(base.func.__name__))
-    return (3, ())
+    return (2, ())
+
+
+def split_roots(
+    coefficient: sp.Rational, factors: list[sp.Expr]
+) -> tuple[sp.Rational, sp.Expr, list[sp.Expr]]:
+    """Take the square roots of positive constants out of a product.
+
+    SymPy spreads sqrt(2/pi) over two factors and writes 1/sqrt(2) as sqrt(2)/2; a person writes
+    one root.
+
+    Returns:
+        coefficient', r and the other factors: the product is coefficient' * sqrt(r) * factors'.
+        r is 1 when there is nothing to take out.
+
+    >>> split_roots(sp.Rational(1, 2), [sp.sqrt(2), 1 / sp.sqrt(sp.pi)])
+    (1, 1/(2*pi), [])
+    """
+    radicand, others = sp.S.One, []
+    for factor in factors:
+        is_root = isinstance(factor, sp.Pow) and abs(factor.exp) == sp.S.Half
+        if is_root and (factor.base.is_Rational or factor.base is sp.pi) and factor.base > 0:
+            radicand *= factor.base ** (2 * factor.exp)
+        else:
+            others.append(factor)
+    whole = radicand.as_coeff_Mul()[0]
+    if coefficient.q % whole.p == 0:
+        return coefficient * whole.p, radicand / whole.p**2, others
+    return coefficient, radicand, others
 
 
 @lru_cache(maxsize=4096)

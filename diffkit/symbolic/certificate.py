@@ -1,4 +1,4 @@
-r"""Numeric certificates: two expressions have the same value at random rational points, to many digits.
+r"""Numeric certificates: two expressions agree at random rational points, to many digits.
 
 The evaluation shares nothing with the rules it certifies: vocabulary functions are expanded into
 their definitions, and an unevaluated `Derivative` is a difference quotient of mpmath at raised
@@ -9,7 +9,7 @@ import random
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache
 
 import mpmath
 import sympy as sp
@@ -191,14 +191,11 @@ def _draw(symbol: sp.Symbol, domain: Domain | None, source: random.Random) -> Fr
 def _finite(domain: Domain, low: int, high: int) -> tuple[Fraction, Fraction]:
     """An interval inside `domain`; unbounded ones are entered by the width of (low, high)."""
     width = high - low
-    is_low, is_high = isinstance(domain.low, Fraction), isinstance(domain.high, Fraction)
-    if is_low and is_high:
-        return domain.low, domain.high
-    if is_low:
-        return domain.low, domain.low + width
-    if is_high:
-        return domain.high - width, domain.high
-    return Fraction(low), Fraction(high)
+    lowest = domain.low if isinstance(domain.low, Fraction) else None
+    highest = domain.high if isinstance(domain.high, Fraction) else None
+    if lowest is None:
+        return (Fraction(low), Fraction(high)) if highest is None else (highest - width, highest)
+    return lowest, lowest + width if highest is None else highest
 
 
 def evaluate(expr: sp.Expr, values: Values) -> mpmath.mpf:
@@ -330,9 +327,9 @@ COMPARISONS: Mapping[type, Callable[[mpmath.mpf, mpmath.mpf], bool]] = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def _definition(kind: type[sp.Function], arity: int) -> tuple[sp.Expr, tuple[sp.Symbol, ...]]:
-    """The definition of a vocabulary function over dummies, so that shared arguments stay shared."""
+    """The definition of a vocabulary function over dummies: shared arguments stay shared."""
     dummies = tuple(sp.Dummy(f"a{k}", real=True) for k in range(arity))
     return definition(kind(*dummies)), dummies
 

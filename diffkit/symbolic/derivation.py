@@ -7,6 +7,7 @@ import sympy as sp
 
 from diffkit.symbolic.certificate import Certificate
 from diffkit.symbolic.layout import show
+from diffkit.typeset import Style
 
 #: Rules as a heading says them; others are written as they are.
 HEADINGS: Mapping[str, str] = {
@@ -49,16 +50,20 @@ class Step:
     where: Mapping[sp.Symbol, sp.Expr] = field(default_factory=dict)
     round_number: int = 1
 
-    def heading(self, style: str = "text") -> str:
+    def heading(self, style: Style = "text") -> str:
         """The rule with its note, "chain rule: let u = 3x^2 - x + 1"."""
         name = HEADINGS.get(self.rule, self.rule)
         detail = self.note
-        if self.rule == "chain":
-            ((u, inner),) = self.where.items()
-            detail = f"let {_inline(u, style)} = {_inline(inner, style)}"
+        for u, inner in self.where.items():
+            equation = _inline(sp.Eq(u, inner, evaluate=False), style)
+            if self.rule == "chain":
+                outer = self.before.args[0].xreplace({inner: u})
+                detail = f"let {equation}, then f = {_inline(outer, style)}"
+            elif self.rule == "substitution":
+                return f"substitute {equation}"
         return f"{name}: {detail}" if detail else name
 
-    def equation(self, style: str = "text") -> str:
+    def equation(self, style: Style = "text") -> str:
         """Before = after."""
         return f"{show(self.before, style)} = {show(self.after, style)}"
 
@@ -142,7 +147,7 @@ class Derivation:
         lines.append(f"\n$\\displaystyle {self._conclusion('latex')}$")
         return "\n".join(lines)
 
-    def _conclusion(self, style: str) -> str:
+    def _conclusion(self, style: Style) -> str:
         return f"{show(self.claim, style)} = {show(self.result, style)}"
 
     def __str__(self) -> str:
@@ -155,6 +160,6 @@ class Derivation:
         return self.markdown()
 
 
-def _inline(expr: sp.Expr, style: str) -> str:
+def _inline(expr: sp.Expr, style: Style) -> str:
     shown = show(expr, style)
     return f"${shown}$" if style == "latex" else shown

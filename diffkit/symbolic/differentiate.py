@@ -68,7 +68,7 @@ def check_variable(x: sp.Symbol, order: int) -> None:
     if not isinstance(x, sp.Symbol):
         raise UsageError(f"cannot differentiate with respect to {x}; name a single symbol")
     if x.is_integer:
-        raise UsageError(f"{x} is an integer, so nothing can be differentiated by it; declare it real")
+        raise UsageError(f"{x} is an integer and has no derivatives; declare it real")
     if isinstance(order, bool) or not isinstance(order, int) or order < 0:
         raise UsageError(f"the order must be a whole number >= 0, not {order!r}")
 
@@ -277,7 +277,7 @@ def _with_limits(
 
     If f is continuous at c and f'(x) has a limit there, that limit is f'(c) (mean value theorem).
     """
-    (first, condition), *rest = node.args
+    (_, condition), *rest = node.args
     is_pair = len(rest) == 1 and rest[0][1] == sp.true and isinstance(condition, sp.Eq | sp.Ne)
     if not is_pair or d.x not in condition.args:
         raise UnsupportedFunction(

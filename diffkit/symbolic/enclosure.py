@@ -150,7 +150,9 @@ class _Walker:
             return not self.truth(condition.args[0])
         accepted = _SIGNS.get(type(condition))
         if accepted is None:
-            raise UnsupportedFunction(f"no rule for the condition {condition}; write it by < and <=")
+            raise UnsupportedFunction(
+                f"no rule for the condition {condition}; write it by < and <="
+            )
         sign = self.sign(self(condition.lhs) - self(condition.rhs))
         if sign is None:
             raise Undecidable(f"the condition {condition} cannot be decided here")

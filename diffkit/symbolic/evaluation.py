@@ -315,8 +315,7 @@ class _Evaluation:
         if isinstance(node, sp.Pow):
             return self.power(node, args)
         if isinstance(node, sp.Max | sp.Min):
-            choose = max if isinstance(node, sp.Max) else min
-            return choose(value for value, _ in args), max(error for _, error in args)
+            return self.extreme(args, 1 if isinstance(node, sp.Max) else -1)
         if isinstance(node, sp.Abs):
             return abs(args[0][0]), args[0][1]
         if isinstance(node, sp.sign | sp.floor | sp.ceiling | sp.Heaviside):
@@ -331,6 +330,12 @@ class _Evaluation:
             if type(node) in _PERIODIC_OR_FAST and self.context.mag(value) > MAX_EXPONENT:
                 raise DomainError(f"the argument of {type(node).__name__} is too large to evaluate")
         return self.apply(rule, *args)
+
+    def extreme(self, args: list[Bar], sign: int) -> Bar:
+        """The largest (sign 1) or smallest; arguments that are clearly beaten add no error."""
+        best, error = max(args, key=lambda bar: sign * bar[0])
+        rivals = [bar[1] for bar in args if sign * (best - bar[0]) <= error + bar[1]]
+        return best, max(rivals)
 
     def add(self, left: Bar, right: Bar) -> Bar:
         value = left[0] + right[0]

@@ -200,9 +200,7 @@ class _Sweep:
             self._push(block.inner, total, targets, adjoints, call=None if is_argument else block)
         return adjoints
 
-    def _is_worth_a_name(
-        self, total: sp.Expr, block: _Block, targets: set[sp.Symbol]
-    ) -> bool:
+    def _is_worth_a_name(self, total: sp.Expr, block: _Block, targets: set[sp.Symbol]) -> bool:
         is_shared = len(_symbols(block.inner) & targets) > 1
         return self.names_adjoints and is_shared and cost(total) > UNNAMED_COST
 

@@ -208,7 +208,8 @@ class _Reader:
             left = before.text if len(before.text) <= 20 else "..."
             right = token.text if len(token.text) <= 20 else "..."
             return self.error(
-                f"an operator is missing between {left} and {right}: write {left}*{right} for a product",
+                f"an operator is missing between {left} and {right}: "
+                f"write {left}*{right} for a product",
                 token,
             )
         if token.text == ")":

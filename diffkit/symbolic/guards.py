@@ -43,7 +43,7 @@ def check_power(base: sp.Expr, exponent: sp.Expr) -> None:
             )
             if size * digits > MAX_DIGITS:
                 raise TooLargeError(
-                    f"this power has more than {MAX_DIGITS} digits; write a name for it, or exp(...)"
+                    f"this power has more than {MAX_DIGITS} digits; write a name for it"
                 )
 
 

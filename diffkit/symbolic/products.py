@@ -94,10 +94,10 @@ class Product:
             inner = self._complement(base)
             if not isinstance(inner, sp.Function):
                 continue
-            powers = self.powers.get(base), self.powers.get(1 + inner)
-            if None in powers or powers[0] * powers[1] < 0:
+            minus, plus = self.powers.get(base), self.powers.get(1 + inner)
+            if minus is None or plus is None or minus * plus < 0:
                 continue
-            shared = min(powers, key=abs)
+            shared = minus if abs(minus) <= abs(plus) else plus
             self.shift(base, -shared)
             self.shift(1 + inner, -shared)
             self.shift(1 - inner**2, shared)
@@ -119,9 +119,7 @@ class Product:
         return 2 * negative >= len(total.args)
 
 
-def base_and_exponent(
-    factor: sp.Expr, outer: sp.Expr = sp.S.One
-) -> tuple[sp.Expr, sp.Expr]:
+def base_and_exponent(factor: sp.Expr, outer: sp.Expr = sp.S.One) -> tuple[sp.Expr, sp.Expr]:
     """The base and exponent of factor**outer, where the exponents may be multiplied."""
     if isinstance(factor, sp.Pow) and factor.exp.is_Rational and outer.is_Integer:
         return factor.base, factor.exp * outer

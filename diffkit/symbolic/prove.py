@@ -18,6 +18,7 @@ from diffkit.core.errors import (
     CertificateError,
     DiffkitError,
     DomainError,
+    NoClosedForm,
     Undecidable,
     UnsupportedFunction,
 )
@@ -91,7 +92,10 @@ def prove_equal(
     >>> prove_equal(sp.sqrt(x**2), x).status
     'different'
     """
-    return _Question(a, b, domains or {}, within).answer()
+    try:
+        return _Question(sp.sympify(a), sp.sympify(b), domains or {}, within).answer()
+    except NoClosedForm as error:
+        return Proof("unknown", "no closed form", str(error))
 
 
 @dataclass
@@ -117,14 +121,15 @@ class _Question:
         self.within = sp.S.Zero if within is None else closed_forms(definition(within), domains)
         free = self.left.free_symbols | self.right.free_symbols | self.within.free_symbols
         self.symbols = sorted(free, key=str)
-        self.given_within = within
 
     def answer(self) -> Proof:
         comparison = Comparison(self.left, self.right, self.within, self.symbols, self.domains)
         if comparison.witness is not None:
             return self.different(comparison)
         if self.left == self.right:
-            return Proof("equal", "the same expression", self.same_scope(), 0.0)
+            how = "the same expression"
+            how += "" if self.shown[0] == self.shown[1] else " once definitions are written out"
+            return Proof("equal", how, self.same_scope(), 0.0)
         if comparison.one_sided is not None:
             return self.one_sided(comparison)
         if comparison.can_evaluate and not comparison.agreements:
@@ -234,7 +239,7 @@ class _Question:
         if not outcome.kinks:
             return [], []
         if not any(outcome.kinks.values()):
-            return [f"at the kinks too, by continuity ({_zeros(outcome.kinks)})"], []
+            return [f"kinks included, by continuity ({_zeros(outcome.kinks)})"], []
         included, excluded = [], []
         for kink, jumps in outcome.kinks.items():
             agrees = not jumps or self.agree_at(kink)

@@ -154,9 +154,9 @@ class Reduction:
             if key in self.setting.facts:
                 return turn * self.setting.facts[key]
         found = range_of(expr, self.setting.domains)
-        return found.sign if found.sign is not None else self._sign_of_polynomial(factor)
+        return found.sign if found.sign is not None else self.sign_of_polynomial(factor)
 
-    def _sign_of_polynomial(self, factor: PolyElement) -> int | None:
+    def sign_of_polynomial(self, factor: PolyElement) -> int | None:
         """The sign of a polynomial in one generator that has no root in the generator's range."""
         used = [i for i in range(len(self.tower.kernels)) if any(m[i] for m in factor)]
         if len(used) != 1:
@@ -316,7 +316,9 @@ class Reduction:
         if whole % 2 and self.magnitude_sign(factor) < 0:
             power = self.tower.negate(power)
         if whole % 2 and not self.setting.splits and self.known_sign(factor) is None:
-            power = self.tower.multiply(self._abs_generator(factor), self.tower.monomial(factor, whole - 1))
+            power = self.tower.multiply(
+                self._abs_generator(factor), self.tower.monomial(factor, whole - 1)
+            )
         if not rest:
             return power
         return self.tower.multiply(power, self._root(factor, rest))

@@ -210,6 +210,20 @@ def _is_known_inside(arg: sp.Expr, domain: Domain) -> bool:
         return bool(arg.is_real)
     if arg.is_Rational:
         return domain.contains(arg)
-    if domain.high == inf and domain.low == 0:
-        return bool(arg.is_positive if domain.open_low else arg.is_nonnegative)
+    if isinstance(arg, ScalarFunction) and arg._has_range():
+        return _holds(domain, arg.row.range)
+    if domain.high == inf:
+        gap = arg - sp.Rational(domain.low)
+        return bool(gap.is_positive if domain.open_low else gap.is_nonnegative)
     return False
+
+
+def _holds(outer: Domain, inner: Domain) -> bool:
+    """Whether the interval `inner` is part of `outer`."""
+    low = inner.low > outer.low or (
+        inner.low == outer.low and (inner.open_low or not outer.open_low)
+    )
+    high = inner.high < outer.high or (
+        inner.high == outer.high and (inner.open_high or not outer.open_high)
+    )
+    return low and high

@@ -62,9 +62,7 @@ class Range:
 
     def __add__(self, other: "Range") -> "Range":
         low, high = _plus(self.low, other.low, -inf), _plus(self.high, other.high, inf)
-        return Range(
-            low, high, self.open_low or other.open_low, self.open_high or other.open_high
-        )
+        return Range(low, high, self.open_low or other.open_low, self.open_high or other.open_high)
 
     def __mul__(self, other: "Range") -> "Range":
         corners = [
@@ -212,7 +210,9 @@ class _Ranges:
                 return base.power(n)
             return base.power(-n).reciprocal()
         if exponent.is_Rational and exponent.is_positive:
-            return _apply_monotone(lambda u: u**exponent, base.intersect(_NONNEGATIVE), Fraction(0), inf)
+            return _apply_monotone(
+                lambda u: u**exponent, base.intersect(_NONNEGATIVE), Fraction(0), inf
+            )
         if exponent.is_even:
             return _NONNEGATIVE
         return _POSITIVE if not exponent.is_integer else Range()

@@ -60,6 +60,8 @@ def source(expr: sp.Basic) -> str:
     >>> source(-x / (2 * y)), source(sp.exp(-(x**2)) * sp.sqrt(y))
     ('-x/(2*y)', 'sqrt(y)*exp(-x**2)')
     """
+    if isinstance(expr, sp.MatrixBase):
+        raise UnsupportedFunction("formula text has no matrices; write each entry as a formula")
     measures = measure(expr)
     if measures[expr].size > MAX_NODES:
         raise UsageError(
@@ -142,7 +144,7 @@ def _quotient(
         else:
             above.append(done[factor].within(Level.POWER))
     if not coefficient.is_Rational:
-        above = [_decimal(coefficient), *above] if coefficient != 1 else above
+        above = [_decimal(coefficient), *above] if float(coefficient) != 1 else above
     else:
         above = [str(coefficient.p), *above] if coefficient.p != 1 else above
         below = [str(coefficient.q), *below] if coefficient.q != 1 else below
@@ -181,6 +183,11 @@ def _function(expr: sp.Function, done: Done, measures: Measures) -> Written:
 
 def _vocabulary(expr: ScalarFunction, done: Done, measures: Measures) -> Written:
     return _call(expr.row.name, expr._shown_args(), done)
+
+
+def _polygamma(expr: sp.polygamma, done: Done, measures: Measures) -> Written:
+    order, argument = expr.args
+    return _call("digamma", [argument], done) if order == 0 else _function(expr, done, measures)
 
 
 def _heaviside(expr: sp.Heaviside, done: Done, measures: Measures) -> Written:
@@ -232,7 +239,7 @@ _FUNCTIONS = (
     *(sp.exp, sp.log, sp.sin, sp.cos, sp.tan, sp.sec, sp.csc, sp.cot),
     *(sp.asin, sp.acos, sp.atan, sp.acot, sp.atan2),
     *(sp.sinh, sp.cosh, sp.tanh, sp.sech, sp.csch, sp.coth, sp.asinh, sp.acosh, sp.atanh),
-    *(sp.erf, sp.erfc, sp.erfi, sp.erfinv, sp.gamma, sp.loggamma, sp.polygamma, sp.beta),
+    *(sp.erf, sp.erfc, sp.erfi, sp.erfinv, sp.gamma, sp.loggamma, sp.beta),
     *(sp.zeta, sp.factorial, sp.binomial, sp.sign, sp.floor, sp.ceiling, sp.Abs),
     *(sp.Max, sp.Min, sp.LambertW),
 )
@@ -253,6 +260,7 @@ RULES: Mapping[type, Rule] = {
     sp.Pow: _pow,
     sp.UnevaluatedExpr: lambda expr, done, measures: done[expr.args[0]],
     **dict.fromkeys(_FUNCTIONS, _function),
+    sp.polygamma: _polygamma,
     ScalarFunction: _vocabulary,
     sp.Heaviside: _heaviside,
     sp.Sum: _with_limits,

@@ -127,6 +127,8 @@ class _Log(Differentiator):
             self.write(rule, sp.Derivative(expr, self.x, evaluate=False), value)
             return value
         raw = self(expr)
+        if self.steps[-1].after != raw:
+            self.write("substitution", sp.Derivative(expr, self.x), raw)
         result, rewritings = named_textbook(raw)
         if result != raw:
             self.write("rewrite", raw, result, note=", ".join(rewritings))
@@ -212,7 +214,7 @@ class _Log(Differentiator):
             return value
         u = self._name(inner)
         outer = node.func(*(u if arg == inner else arg for arg in node.args))
-        opened = sp.Mul(sp.Derivative(outer, u), sp.Derivative(inner, self.x), evaluate=False)
+        opened = sp.Mul(sp.Derivative(outer, u), self.deferred(inner))
         where = {u: inner}
         self.write("chain", self._of(node), opened, where=where)
         self.level += 1
@@ -241,7 +243,8 @@ class _Log(Differentiator):
         self.level += 1  # rules of binders differentiate parts of their own
         value = self.local(node)
         self.level -= 1
-        if value != opened:
+        # A single part without a factor has just been worked out: nothing to put together.
+        if value != opened and not isinstance(opened, sp.Derivative):
             self.write("substitution", opened, value)
         return value
 

@@ -79,7 +79,10 @@ def _fold_once(
         return join(*(term.subs(index, sp.Integer(i)) for i in range(int(low), int(high) + 1)))
     if kind is sp.Sum:
         return sp.Add(
-            *(_term_sum(part, index, low, high, domains) for part in sp.Add.make_args(sp.expand(term)))
+            *(
+                _term_sum(part, index, low, high, domains)
+                for part in sp.Add.make_args(sp.expand(term))
+            )
         )
     if not term.has(index) and high not in (sp.oo, -sp.oo):
         return term ** (high - low + 1)

@@ -348,9 +348,7 @@ class Tower:
             return self.multiply(Element(generator ** (kernel.degree - 1)), over)
         if kernel.degree != 2:
             return None
-        conjugate = self.ring.from_dict(
-            {m: -c if m[index] % 2 else c for m, c in factor.terms()}
-        )
+        conjugate = self.ring.from_dict({m: -c if m[index] % 2 else c for m, c in factor.terms()})
         norm = self.product(factor, conjugate)
         return self.multiply(Element(conjugate), self.inverse(Element(norm))) if norm else None
 
@@ -392,9 +390,15 @@ class Tower:
         for poly, factors in parts:
             for monomial, coefficient in poly.terms():
                 unit = Element(self.ring.from_dict({monomial: QQ(1)}), factors)
-                yield _to_fraction(coefficient), self.multiply(
-                    Element(self.ring.one, self._as_factors(monomial)), Element(self.ring.one, factors)
-                ) if sum(monomial) else unit
+                yield (
+                    _to_fraction(coefficient),
+                    self.multiply(
+                        Element(self.ring.one, self._as_factors(monomial)),
+                        Element(self.ring.one, factors),
+                    )
+                    if sum(monomial)
+                    else unit,
+                )
 
     def _as_factors(self, monomial: tuple[int, ...]) -> dict[PolyElement, int]:
         return {self.gens[i]: k for i, k in enumerate(monomial) if k}

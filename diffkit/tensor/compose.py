@@ -20,6 +20,7 @@ from diffkit.tensor.nodes import (
     Select,
     Var,
     const,
+    is_truth,
     map_node,
     select,
     topological,
@@ -82,7 +83,7 @@ def _choose(predicate: sp.Basic, on_true: sp.Basic, on_false: sp.Basic) -> sp.Ba
         return on_true
     if predicate == sp.false:
         return on_false
-    if on_true in (sp.true, sp.false) or isinstance(on_true, sp.logic.boolalg.Boolean):
+    if is_truth(on_true):
         return sp.Or(sp.And(predicate, on_true), sp.And(sp.Not(predicate), on_false))
     return sp.Piecewise((on_true, predicate), (on_false, True), evaluate=False)
 
@@ -126,7 +127,7 @@ _PRODUCT, _SUM = sp.Lambda((_A, _B), _A * _B), sp.Lambda((_A, _B), _A + _B)
 def _map_slope(node: Map, slopes: Mapping[Node, Node], notes: list[str] | None) -> Node:
     zero, one = const(0), const(1)
     total: Node = zero
-    if isinstance(node.kernel.expr, sp.logic.boolalg.Boolean):
+    if is_truth(node.kernel.expr):
         return zero
     for place, operand in zip(node.kernel.signature, node.operands, strict=True):
         slope = slopes[operand]

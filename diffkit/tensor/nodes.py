@@ -192,10 +192,15 @@ def select(predicate: Node, on_true: Node, on_false: Node) -> Node:
 def is_predicate(node: Node) -> bool:
     """Whether the node's value is true or false."""
     if isinstance(node, Map):
-        return isinstance(node.kernel.expr, Boolean)
+        return is_truth(node.kernel.expr)
     if isinstance(node, Const):
-        return all(isinstance(value, Boolean) for value in node.values)
+        return all(map(is_truth, node.values))
     return isinstance(node, Select) and is_predicate(node.on_true)
+
+
+def is_truth(expr: sp.Basic) -> bool:
+    """Whether an expression is true or false; SymPy counts every symbol as Boolean, we do not."""
+    return isinstance(expr, Boolean) and not isinstance(expr, sp.Symbol)
 
 
 def topological(*roots: Node) -> Iterator[Node]:

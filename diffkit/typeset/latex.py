@@ -38,15 +38,19 @@ from diffkit.typeset.tree import (
     Text,
     Times,
     Transpose,
+    applied_level,
     begins_with_number,
 )
 
 _FUNCTIONS = frozenset(
-    ("sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan")
-    + ("sinh", "cosh", "tanh", "coth", "exp", "log", "ln", "max", "min", "sup", "inf", "lim")
-    + ("arg", "deg", "det", "dim", "gcd", "ker", "Pr")
+    (
+        *("sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan"),
+        *("sinh", "cosh", "tanh", "coth", "exp", "log", "ln", "max", "min", "sup", "inf", "lim"),
+        *("arg", "deg", "det", "dim", "gcd", "ker", "Pr"),
+    )
 )
 _BIG = {"sum": r"\sum", "prod": r"\prod"}
+_BARS = {"|": r"\lvert", "‖": r"\lVert"}
 _ESCAPES = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -61,7 +65,6 @@ _ESCAPES = str.maketrans(
         "~": r"\textasciitilde{}",
         "<": r"\textless{}",
         ">": r"\textgreater{}",
-        '"': r"\textquotedbl{}",
     }
 )
 
@@ -122,6 +125,8 @@ def _number(node: Number, parts: Any) -> Emitted:
     mantissa, exponent = scientific(node.text)
     if not exponent:
         return Emitted(mantissa)
+    if mantissa == "1":
+        return Emitted(f"10^{{{exponent}}}", Level.POWER)
     return Emitted(rf"{mantissa} \cdot 10^{{{exponent}}}", Level.PRODUCT)
 
 
@@ -146,14 +151,14 @@ def _negative(node: Negative, parts: Any) -> Emitted:
 
 
 def _times(node: Times, parts: Any) -> Emitted:
-    last = len(parts) - 1
     pieces = [_wrap(parts[0], Level.PRODUCT)]
+    is_open = parts[-1].level == Level.BIG
     for index in range(1, len(parts)):
+        is_tail = is_open and index == len(parts) - 1
         part = parts[index]
-        is_open = index == last and part.level == Level.BIG
-        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_open))
-        pieces.append(part.text if is_open else _wrap(part, Level.FRACTION))
-    return Emitted("".join(pieces), Level.PRODUCT, _is_tall(parts))
+        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_tail))
+        pieces.append(part.text if is_tail else _wrap(part, Level.FRACTION))
+    return Emitted("".join(pieces), Level.BIG if is_open else Level.PRODUCT, _is_tall(parts))
 
 
 def _separator(node: Times, index: int, is_bracketed: bool) -> str:
@@ -205,8 +210,13 @@ def _root(node: Root, parts: Any) -> Emitted:
 
 
 def _fence(node: Fence, parts: Any) -> Emitted:
-    left, right = DELIMITERS[node.left].latex, DELIMITERS[node.right].latex
+    left = _BARS.get(node.left, DELIMITERS[node.left].latex)
+    right = DELIMITERS[node.right].latex if node.right not in _BARS else _closing(node.right)
     return Emitted(_bracket(parts[0], left, right), is_tall=_is_tall(parts))
+
+
+def _closing(bar: str) -> str:
+    return _BARS[bar].replace("l", "r", 1)
 
 
 def _commas(node: Commas, parts: Any) -> Emitted:
@@ -219,7 +229,7 @@ def _apply(node: Apply, parts: Any) -> Emitted:
     )
     brackets = ("(", ")") if node.bracket == "(" else ("[", "]")
     text = _wrap(parts[0], Level.POWER) + _bracket(inside, *brackets)
-    return Emitted(text, is_tall=_is_tall(parts))
+    return Emitted(text, applied_level(node), _is_tall(parts))
 
 
 def _prefix(node: Prefix, parts: Any) -> Emitted:
@@ -239,7 +249,8 @@ def _big(node: Big, parts: Any) -> Emitted:
         is_known = node.operator in _FUNCTIONS
         word = node.operator.translate(_ESCAPES)
         sign = rf"\{word}" if is_known else rf"\operatorname*{{{word}}}"
-    text = f"{sign}{_limits(lower, upper)} {_wrap(body, Level.BIG)}"
+    space = " " if node.operator in _BIG else r" \, "
+    text = f"{sign}{_limits(lower, upper)}{space}{_wrap(body, Level.BIG)}"
     return Emitted(text, Level.BIG, True)
 
 

@@ -73,7 +73,7 @@ GLYPHS: dict[str, Spelling] = {
     "star": Spelling("*", "*", "ast"),
     "expectation": Spelling("𝔼", r"\mathbb{E}", "bb(E)"),
     "probability": Spelling("ℙ", r"\mathbb{P}", "bb(P)"),
-    "indicator": Spelling("𝟙", r"\mathbb{1}", "bb(1)"),
+    "indicator": Spelling("𝟙", r"\mathbf{1}", "bb(1)"),
     "reals": Spelling("ℝ", r"\mathbb{R}", "bb(R)"),
     "integers": Spelling("ℤ", r"\mathbb{Z}", "bb(Z)"),
     "naturals": Spelling("ℕ", r"\mathbb{N}", "bb(N)"),

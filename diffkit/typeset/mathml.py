@@ -39,6 +39,7 @@ from diffkit.typeset.tree import (
     Text,
     Times,
     Transpose,
+    applied_level,
     begins_with_number,
 )
 
@@ -100,6 +101,8 @@ def _number(node: Number, parts: Any) -> Emitted:
         return Emitted(_tag("mn", mantissa))
     power = _signed(exponent)
     ten = _tag("msup", _tag("mn", "10"), power)
+    if mantissa == "1":
+        return Emitted(ten, Level.POWER)
     return Emitted(_tag("mrow", _tag("mn", mantissa), _sign("⋅"), ten), Level.PRODUCT)
 
 
@@ -126,14 +129,14 @@ def _plus(node: Plus, parts: Any) -> Emitted:
 
 
 def _times(node: Times, parts: Any) -> Emitted:
-    last = len(parts) - 1
     pieces = [_wrap(parts[0], Level.PRODUCT)]
+    is_open = parts[-1].level == Level.BIG
     for index in range(1, len(parts)):
+        is_tail = is_open and index == len(parts) - 1
         part = parts[index]
-        is_open = index == last and part.level == Level.BIG
-        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_open))
-        pieces.append(part.text if is_open else _wrap(part, Level.FRACTION))
-    return Emitted(_tag("mrow", *pieces), Level.PRODUCT)
+        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_tail))
+        pieces.append(part.text if is_tail else _wrap(part, Level.FRACTION))
+    return Emitted(_tag("mrow", *pieces), Level.BIG if is_open else Level.PRODUCT)
 
 
 def _separator(node: Times, index: int, is_bracketed: bool) -> str:
@@ -195,7 +198,7 @@ def _apply(node: Apply, parts: Any) -> Emitted:
     inside = _sign(",").join(_wrap(part, Level.LOGIC) for part in parts[1:])
     brackets = ("(", ")") if node.bracket == "(" else ("[", "]")
     function = _wrap(parts[0], Level.POWER)
-    return Emitted(_tag("mrow", function, _APPLY, _fenced(inside, *brackets)))
+    return Emitted(_tag("mrow", function, _APPLY, _fenced(inside, *brackets)), applied_level(node))
 
 
 def _prefix(node: Prefix, parts: Any) -> Emitted:

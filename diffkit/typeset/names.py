@@ -31,8 +31,10 @@ _COMPOSITE = re.compile(
 _SCRIPTS = re.compile(_SCRIPT)
 _TOKENS = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+|\s+|.")
 _WORDS = frozenset(
-    ("in", "out", "max", "min", "lr", "opt", "old", "new", "avg")
-    + ("std", "var", "val", "reg", "eff", "tot")
+    (
+        *("in", "out", "max", "min", "lr", "opt", "old", "new", "avg"),
+        *("std", "var", "val", "reg", "eff", "tot"),
+    )
 )
 _MARKS_IN_SCRIPTS = {**{sign: sign for sign in MARKS}, "−": "-"}
 

@@ -53,6 +53,7 @@ from diffkit.typeset.tree import (
     Text,
     Times,
     Transpose,
+    applied_level,
     begins_with_number,
 )
 
@@ -60,6 +61,7 @@ MINUS = "−"
 _BIG = {"sum": "Σ", "prod": "Π"}
 _ROOTS = {"3": "∛", "4": "∜"}
 _SMALL_EXPONENT = re.compile(r"−?\d{1,3}|n|\(\w\)")
+_LOWERED = frozenset(map(chr, SUBSCRIPTS.values()))
 _CLOSE = (Name, Transpose, Superscript, Subscript)
 
 
@@ -97,6 +99,8 @@ def _number(node: Number, parts: Any) -> Emitted:
     if not exponent:
         return Emitted(mantissa)
     power = exponent.translate(SUPERSCRIPTS)
+    if mantissa == "1":
+        return Emitted(f"10{power}", Level.POWER)
     return Emitted(f"{mantissa}·10{power}", Level.PRODUCT)
 
 
@@ -111,14 +115,11 @@ def _loosest(parts: Any) -> Level:
 def _plus(node: Plus, parts: Any) -> Emitted:
     pieces = []
     for index, (term, part) in enumerate(zip(node.terms, parts, strict=True)):
-        is_negative = isinstance(term, Negative)
-        is_last = index == len(parts) - 1
-        text = _wrap(part, Level.BIG if is_last else Level.PRODUCT)
-        if index:
-            pieces.append(f" {MINUS} " if is_negative else " + ")
-        elif is_negative:
-            pieces.append(MINUS)
-        pieces.append(text)
+        if isinstance(term, Negative):
+            pieces.append(f" {MINUS} " if index else MINUS)
+        elif index:
+            pieces.append(" + ")
+        pieces.append(_wrap(part, Level.BIG))
     return Emitted("".join(pieces), Level.SUM)
 
 
@@ -128,12 +129,12 @@ def _negative(node: Negative, parts: Any) -> Emitted:
 
 def _times(node: Times, parts: Any) -> Emitted:
     pieces = [_wrap(parts[0], Level.PRODUCT)]
-    last = len(parts) - 1
+    is_open = parts[-1].level == Level.BIG
     for index in range(1, len(parts)):
-        is_open = index == last and parts[index].level == Level.BIG
-        text = parts[index].text if is_open else _wrap(parts[index], Level.POWER)
+        is_tail = is_open and index == len(parts) - 1
+        text = parts[index].text if is_tail else _wrap(parts[index], Level.POWER)
         pieces += [_separator(node, index, text), text]
-    return Emitted("".join(pieces), Level.PRODUCT)
+    return Emitted("".join(pieces), Level.BIG if is_open else Level.PRODUCT)
 
 
 def _separator(node: Times, index: int, text: str) -> str:
@@ -160,7 +161,8 @@ def _is_letter(node: Node) -> bool:
 
 def _fraction(node: Fraction, parts: Any) -> Emitted:
     numerator, denominator = parts
-    above = _wrap(numerator, Level.PRODUCT if "/" not in numerator.text else Level.POWER)
+    first = node.numerator.factors[0] if isinstance(node.numerator, Times) else node.numerator
+    above = _wrap(numerator, Level.ATOM if isinstance(first, Fraction) else Level.PRODUCT)
     return Emitted(f"{above}/{_wrap(denominator, Level.POWER)}", Level.FRACTION)
 
 
@@ -176,6 +178,8 @@ def _superscript(node: Superscript, parts: Any) -> Emitted:
 
 def _subscript(node: Subscript, parts: Any) -> Emitted:
     base, index = _wrap(parts[0], Level.ATOM), parts[1].text
+    if "_" in base or base[-1:] in _LOWERED:  # x₁ with index n is not x with index 1n
+        base = f"({base})"
     if is_small(index, SUBSCRIPTS) and (len(index) < 3 or not index.isalpha()):
         return Emitted(base + index.translate(SUBSCRIPTS))
     return Emitted(f"{base}_{index if index.isalnum() else f'{{{index}}}'}")
@@ -216,7 +220,8 @@ def _commas(node: Commas, parts: Any) -> Emitted:
 def _apply(node: Apply, parts: Any) -> Emitted:
     inside = ", ".join(_wrap(part, Level.LOGIC) for part in parts[1:])
     closing = ")" if node.bracket == "(" else "]"
-    return Emitted(f"{_wrap(parts[0], Level.POWER)}{node.bracket}{inside}{closing}")
+    text = f"{_wrap(parts[0], Level.POWER)}{node.bracket}{inside}{closing}"
+    return Emitted(text, applied_level(node))
 
 
 def _prefix(node: Prefix, parts: Any) -> Emitted:
@@ -227,11 +232,15 @@ def _prefix(node: Prefix, parts: Any) -> Emitted:
 
 def _limits(lower: Emitted | None, upper: Emitted | None) -> str:
     pieces = [
-        f"{sign}{part.text if len(part.text) == 1 else f'{{{part.text}}}'}"
+        f"{sign}{_compact(part.text)}"
         for sign, part in (("_", lower), ("^", upper))
         if part is not None
     ]
     return "".join(pieces)
+
+
+def _compact(limit: str) -> str:
+    return limit if len(limit) == 1 else f"{{{limit.replace(' = ', '=')}}}"
 
 
 def _big(node: Big, parts: Any) -> Emitted:

@@ -302,6 +302,12 @@ class Not(Node):
     body: Node
 
 
+def applied_level(node: "Apply") -> Level:
+    """How strongly an application holds together: `tanh (x)^2` would be read two ways."""
+    function = node.function.base if isinstance(node.function, Superscript) else node.function
+    return Level.POWER if isinstance(function, Operator | Subscript) else Level.ATOM
+
+
 def begins_with_number(node: Node) -> bool:
     """Whether the first thing written is a digit, which needs a dot after another factor."""
     while not isinstance(node, Number):

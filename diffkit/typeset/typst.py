@@ -42,13 +42,16 @@ from diffkit.typeset.tree import (
     Text,
     Times,
     Transpose,
+    applied_level,
     begins_with_number,
 )
 
 _FUNCTIONS = frozenset(
-    ("sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan")
-    + ("sinh", "cosh", "tanh", "coth", "exp", "log", "ln", "max", "min", "sup", "inf", "lim")
-    + ("arg", "deg", "det", "dim", "gcd", "ker", "Pr", "tr")
+    (
+        *("sin", "cos", "tan", "sec", "csc", "cot", "arcsin", "arccos", "arctan"),
+        *("sinh", "cosh", "tanh", "coth", "exp", "log", "ln", "max", "min", "sup", "inf", "lim"),
+        *("arg", "deg", "det", "dim", "gcd", "ker", "Pr", "tr"),
+    )
 )
 _BIG = {"sum": "sum", "prod": "product"}
 _PAIRS = {"()": "({})", "[]": "[{}]", "{}": "{{{}}}", "||": "abs({})", "‖‖": "norm({})"}
@@ -59,7 +62,7 @@ def emit(node: Node) -> str:
 
     >>> from diffkit.typeset.tree import Fraction, Name
     >>> emit(Fraction(Name("loss"), Name("sigma_w")))
-    'frac("loss", sigma_(w))'
+    'frac("loss", sigma_w)'
     """
     return fold(node, _RULES).text
 
@@ -91,6 +94,8 @@ def _number(node: Number, parts: Any) -> Emitted:
     mantissa, exponent = scientific(node.text)
     if not exponent:
         return Emitted(mantissa)
+    if mantissa == "1":
+        return Emitted(f"10^({exponent})", Level.POWER)
     return Emitted(f"{mantissa} dot.op 10^({exponent})", Level.PRODUCT)
 
 
@@ -111,14 +116,14 @@ def _plus(node: Plus, parts: Any) -> Emitted:
 
 
 def _times(node: Times, parts: Any) -> Emitted:
-    last = len(parts) - 1
     pieces = [_wrap(parts[0], Level.PRODUCT)]
+    is_open = parts[-1].level == Level.BIG
     for index in range(1, len(parts)):
+        is_tail = is_open and index == len(parts) - 1
         part = parts[index]
-        is_open = index == last and part.level == Level.BIG
-        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_open))
-        pieces.append(part.text if is_open else _wrap(part, Level.FRACTION))
-    return Emitted("".join(pieces), Level.PRODUCT)
+        pieces.append(_separator(node, index, part.level < Level.FRACTION and not is_tail))
+        pieces.append(part.text if is_tail else _wrap(part, Level.FRACTION))
+    return Emitted("".join(pieces), Level.BIG if is_open else Level.PRODUCT)
 
 
 def _separator(node: Times, index: int, is_bracketed: bool) -> str:
@@ -140,17 +145,22 @@ def _fraction(node: Fraction, parts: Any) -> Emitted:
     return Emitted(f"frac({above.text}, {below.text})", Level.FRACTION)
 
 
+def _script(part: Emitted) -> str:
+    is_bare = len(part.text) == 1 and part.text.isalnum()
+    return part.text if is_bare else f"({part.text})"
+
+
 def _superscript(node: Superscript, parts: Any) -> Emitted:
     base, exponent = parts
-    return Emitted(f"{_wrap(base, Level.ATOM)}^({exponent.text})", Level.POWER)
+    return Emitted(f"{_wrap(base, Level.ATOM)}^{_script(exponent)}", Level.POWER)
 
 
 def _subscript(node: Subscript, parts: Any) -> Emitted:
     base, index = parts
     text = _wrap(base, Level.ATOM)
-    if "_(" in text:  # a second subscript would attach to the first one
+    if "_" in text:  # a second subscript would attach to the first one
         text = f'class("normal", {text})'
-    return Emitted(f"{text}_({index.text})")
+    return Emitted(f"{text}_{_script(index)}")
 
 
 def _prime(node: Prime, parts: Any) -> Emitted:
@@ -180,12 +190,13 @@ def _commas(node: Commas, parts: Any) -> Emitted:
 def _apply(node: Apply, parts: Any) -> Emitted:
     inside = ", ".join(_wrap(part, Level.LOGIC) for part in parts[1:])
     closing = ")" if node.bracket == "(" else "]"
-    return Emitted(f"{_wrap(parts[0], Level.POWER)} {node.bracket}{inside}{closing}")
+    text = f"{_wrap(parts[0], Level.POWER)} {node.bracket}{inside}{closing}"
+    return Emitted(text, applied_level(node))
 
 
 def _limits(lower: Emitted | None, upper: Emitted | None) -> str:
-    below = "" if lower is None else f"_({lower.text})"
-    return below if upper is None else f"{below}^({upper.text})"
+    below = "" if lower is None else f"_{_script(lower)}"
+    return below if upper is None else f"{below}^{_script(upper)}"
 
 
 def _big(node: Big, parts: Any) -> Emitted:
@@ -194,7 +205,9 @@ def _big(node: Big, parts: Any) -> Emitted:
     if sign is None:
         is_known = node.operator in _FUNCTIONS
         sign = node.operator if is_known else f"op({_quoted(node.operator)}, limits: #true)"
-    return Emitted(f"{sign}{_limits(lower, upper)} {_wrap(body, Level.BIG)}", Level.BIG)
+    space = " " if node.operator in _BIG else " thin "
+    text = f"{sign}{_limits(lower, upper)}{space}{_wrap(body, Level.BIG)}"
+    return Emitted(text, Level.BIG)
 
 
 def _integral(node: Integral, parts: Any) -> Emitted:
@@ -216,13 +229,13 @@ def _derivative(node: Derivative, parts: Any) -> Emitted:
 
 
 def _order(order: int) -> str:
-    return f"^({order})" if order > 1 else ""
+    return f"^{order}" if order > 1 else ""
 
 
 def _cases(node: Cases, parts: Any) -> Emitted:
     lines = []
     for (_, condition), value, text in zip(node.rows, parts[::2], parts[1::2], strict=True):
-        link = "" if isinstance(condition, Text) else '"if " '
+        link = "" if isinstance(condition, Text) else '"if" '
         lines.append(f"{value.text} & {link}{text.text}")
     return Emitted(f"cases({', '.join(lines)})", Level.RELATION)
 

@@ -7,8 +7,7 @@ from diffkit.core.claim import Kind
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 from diffkit.verify.expression import judge
-from diffkit.verify.question import read
-from diffkit.verify.relation import judge_relation, judge_rounding
+from diffkit.verify.question import Question, read
 
 BUDGETS = ("fast", "full")
 
@@ -91,11 +90,18 @@ def check(
         points=points,
         options=options,
     )
+    return judge_question(question, seed=seed, budget=budget)
+
+
+def judge_question(question: Question, *, seed: int = 0, budget: str = "fast") -> Verdict:
+    """Judge a question that was read: an equality, a relation or a rounding."""
+    if question.form == "value":
+        return judge(question, seed=seed, budget=budget)
+    from diffkit.verify.relation import judge_relation, judge_rounding
+
     if question.form == "relation":
         return judge_relation(question)
-    if question.form == "rounding":
-        return judge_rounding(question)
-    return judge(question, seed=seed, budget=budget)
+    return judge_rounding(question)
 
 
 def _formula(side: Any) -> Any:

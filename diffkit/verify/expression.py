@@ -164,7 +164,7 @@ def _judged_by(truth: DerivativeEnclosure, claimed: Enclosure) -> Enclosure | No
     if truth.kind == "kink" and truth.left is not None and truth.right is not None:
         inside = truth.left.low <= claimed.high and claimed.low <= truth.right.high
         mirrored = truth.right.low <= claimed.high and claimed.low <= truth.left.high
-        return None if inside and mirrored else truth.right
+        return None if inside or mirrored else truth.right
     found = truth.derivative
     return found if found is not None and not found.overlaps(claimed) else None
 

@@ -46,7 +46,7 @@ def points(
     yield from _lattice(domains, lattice_count)
     generator = random.Random(seed)
     for _ in range(count - lattice_count):
-        yield {name: _draw(domain, generator) for name, domain in domains.items()}
+        yield {name: draw(domain, generator) for name, domain in domains.items()}
 
 
 def exact(point: Mapping[str, Any], domains: Mapping[str, Domain]) -> Point:
@@ -102,7 +102,7 @@ def _simple(domain: Domain) -> list[Fraction]:
     return list(dict.fromkeys(found))
 
 
-def _draw(domain: Domain, generator: random.Random) -> Fraction:
+def draw(domain: Domain, generator: random.Random) -> Fraction:
     """One random number of a domain: uniform near the origin, or uniform over exponents."""
     if domain.integer:
         low = max(domain.low, -9) if domain.low > -inf or domain.high == inf else domain.high - 18

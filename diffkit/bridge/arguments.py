@@ -1,0 +1,82 @@
+"""The arguments of a user's function as named leaves, and the function of those leaves.
+
+Parameter names become the names of symbols; leaves of pytrees are named by their path.
+Keywords that are no floating-point arrays (`axis=1`) are static.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.tree_util import tree_flatten_with_path
+
+from diffkit.core.errors import UsageError
+
+
+def function_name(f: Callable[..., Any]) -> str:
+    """How reports call a function; "f" for a lambda."""
+    name = getattr(f, "__name__", type(f).__name__)
+    return "f" if name == "<lambda>" else name
+
+
+def bind(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[list[tuple[str, Any]], Callable[..., Any], tuple[str, ...]]:
+    """Named leaves of the arguments, a function of those leaves, and notes on what is static."""
+    if not callable(f):
+        raise UsageError(f"expected a JAX function, not {type(f).__name__}")
+    names = _parameter_names(f, len(args))
+    dynamic = {key: value for key, value in kwargs.items() if _is_array(value)}
+    static = {key: value for key, value in kwargs.items() if key not in dynamic}
+    flat, tree = tree_flatten_with_path((args, dynamic))
+    leaves = []
+    for (side, which, *path), leaf in flat:
+        name = (names[which.idx] if side.idx == 0 else which.key) + _path(path)
+        leaves.append((name, _checked(name, leaf)))
+
+    def call(*values: Any) -> Any:
+        positional, keyword = jax.tree.unflatten(tree, values)
+        return f(*positional, **keyword, **static)
+
+    notes = tuple(f"{key}={value!r} is fixed" for key, value in sorted(static.items()))
+    return leaves, call, notes
+
+
+def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
+    """Names for the first `count` positional arguments."""
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return [f"x{index}" if count > 1 else "x" for index in range(count)]
+    positional = [
+        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    names = [p.name for p in positional[:count]]
+    rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), None)
+    if len(names) < count and rest is None:
+        raise UsageError(f"{function_name(f)} takes {len(positional)} positional arguments, not {count}")
+    return names + [f"{rest}_{index}" for index in range(count - len(names))]
+
+
+def _path(path: Sequence[Any]) -> str:
+    return "".join(f".{getattr(k, 'key', getattr(k, 'idx', getattr(k, 'name', k)))}" for k in path)
+
+
+def _is_array(value: Any) -> bool:
+    if isinstance(value, bool | int | str) or value is None:
+        return False
+    return all(_is_leaf(leaf) for leaf in jax.tree.leaves(value)) and bool(jax.tree.leaves(value))
+
+
+def _is_leaf(value: Any) -> bool:
+    return isinstance(value, float | np.generic) or (hasattr(value, "shape") and hasattr(value, "dtype"))
+
+
+def _checked(name: str, leaf: Any) -> Any:
+    if isinstance(leaf, bool | int | float | complex) or _is_leaf(leaf):
+        return leaf
+    raise UsageError(
+        f"argument {name} is a {type(leaf).__name__}, no array; pass it by keyword to keep it fixed"
+    )

@@ -1,0 +1,238 @@
+"""`Formula`: one type for scalars and arrays, from text, from SymPy or lifted from JAX.
+
+A formula is a node with named inputs.  Nothing here imports JAX: a formula made from text is
+differentiated, shown and proved without it; only `lower` and calling need it.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from html import escape
+from typing import Any
+
+import sympy as sp
+
+from diffkit.core.domain import Domain
+from diffkit.core.errors import UsageError
+from diffkit.symbolic.differentiate import derivative
+from diffkit.symbolic.layout import show
+from diffkit.symbolic.parse import parse
+from diffkit.symbolic.symbols import symbol
+from diffkit.symbolic.textbook import textbook
+from diffkit.tensor.compose import compose, differentiate
+from diffkit.tensor.nodes import Node, Shape, Var, map_node, var
+
+Wrt = str | int | sp.Symbol
+Styles = ("matrix", "index", "differential")
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A function of named inputs, applied entry by entry when they are arrays.
+
+    Args:
+        node: What it computes.
+        inputs: Its arguments, in the order in which it is called.
+        shape: Shape of the result for inputs of the shapes given; () for a number.
+        name: Name of the function it was lifted from, "" for a formula given as such.
+        notes: What a reader must know: constants read as exact numbers, what was left out.
+        domains: Declared domain of some inputs.
+    """
+
+    node: Node
+    inputs: tuple[Var, ...]
+    shape: Shape = ()
+    name: str = ""
+    notes: tuple[str, ...] = ()
+    domains: tuple[tuple[str, Domain], ...] = ()
+
+    @classmethod
+    def from_text(cls, text: str, *, known: Iterable[str] | None = None) -> "Formula":
+        """Read formula text; its symbols, sorted, are the inputs.
+
+        >>> str(Formula.from_text("x**2").grad().sympy())
+        '2*x'
+        """
+        return cls.from_sympy(parse(text, known=known))
+
+    @classmethod
+    def from_sympy(cls, expr: sp.Basic, names: Sequence[str] | None = None) -> "Formula":
+        """Wrap a SymPy expression: one Map of as many scalars as it has symbols.
+
+        Args:
+            expr: An expression; its symbols are made real if they are not.
+            names: Order of the inputs; by default sorted.
+
+        Raises:
+            UsageError: `names` leaves out a symbol of the expression.
+        """
+        expr = _with_own_symbols(expr)
+        free = sorted(each.name for each in expr.free_symbols)
+        names = free if names is None else list(names)
+        missing = sorted(set(free) - set(names))
+        if missing:
+            raise UsageError(f"the expression holds {', '.join(missing)}, which names leaves out")
+        inputs = tuple(map(var, names))
+        places = tuple(_place_of(expr, name) for name in names)
+        return cls(map_node(sp.Lambda(places, expr), *inputs), inputs)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(each.name for each in self.inputs)
+
+    def sympy(self) -> sp.Basic:
+        """The formula as one SymPy expression, to be applied entry by entry.
+
+        Raises:
+            UsageError: it holds an array of constants.
+        """
+        composed = compose(self.node)
+        if composed.arrays:
+            shapes = ", ".join(str(array.shape) for array in composed.arrays.values())
+            raise UsageError(
+                f"the formula holds constant arrays of shape {shapes}, which no scalar expression "
+                "can; pass them as arguments"
+            )
+        return composed.expr
+
+    def grad(self, wrt: Wrt | tuple[Wrt, ...] | None = None) -> Any:
+        """The derivative by `wrt`, elementwise when the result is an array.
+
+        Args:
+            wrt: Name or position of an input, or a tuple of them (then the result is a tuple);
+                None when there is only one input.
+
+        Raises:
+            UsageError: `wrt` names no input, or an input of whole numbers or booleans.
+        """
+        if isinstance(wrt, tuple):
+            return tuple(self.grad(each) for each in wrt)
+        return self._grad(self._input(wrt))
+
+    def nth(self, wrt: Wrt | None = None, n: int = 1) -> "Formula":
+        """The derivative of order `n` >= 0 by one input."""
+        target = self._input(wrt)
+        if isinstance(n, bool) or not isinstance(n, int) or n < 0:
+            raise UsageError(f"the order must be a whole number >= 0, not {n!r}")
+        result = self
+        for _ in range(n):
+            result = result._grad(target)
+        return result
+
+    def jacobian(self, wrt: Wrt | None = None) -> "Formula":
+        """The Jacobian of a formula of numbers, which is its derivative."""
+        self._needs_numbers("jacobian")
+        return self._grad(self._input(wrt))
+
+    def hessian(self, wrt: Wrt | None = None) -> "Formula":
+        """The Hessian of a formula of numbers, which is its second derivative."""
+        self._needs_numbers("hessian")
+        return self.nth(wrt, 2)
+
+    def latex(self, style: str = "matrix") -> str:
+        """LaTeX; for numbers the styles "matrix", "index" and "differential" agree."""
+        if style not in Styles:
+            raise UsageError(f"unknown style {style!r}; known: {', '.join(Styles)}")
+        return show(self._shown(), "latex")
+
+    def lower(self, *, stable: bool = True) -> Callable[..., Any]:
+        """A JAX function of the inputs in order (or by name), safe under jit, vmap and grad."""
+        from diffkit.bridge.lower import lower
+
+        return lower(self, stable=stable)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.lower()(*args, **kwargs)
+
+    def __str__(self) -> str:
+        return show(self._shown())
+
+    def __repr__(self) -> str:
+        return f"Formula({self}, inputs={', '.join(self.names)})"
+
+    def _repr_latex_(self) -> str:
+        return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return f"<div>\\({escape(self.latex())}\\)</div>" + (f"<ul>{notes}</ul>" if notes else "")
+
+    def _shown(self) -> sp.Basic:
+        return compose(self.node).expr
+
+    def _input(self, wrt: Wrt | None) -> Var:
+        listed = ", ".join(self.names) or "none"
+        if wrt is None:
+            if len(self.inputs) == 1:
+                return self.inputs[0]
+            raise UsageError(f"the formula has several symbols; give wrt=, one of: {listed}")
+        if isinstance(wrt, bool) or not isinstance(wrt, str | int | sp.Symbol):
+            raise UsageError(f"wrt is a name or a position, not {wrt!r}; symbols: {listed}")
+        if isinstance(wrt, int):
+            if not -len(self.inputs) <= wrt < len(self.inputs):
+                raise UsageError(f"wrt={wrt} is no position of {listed}")
+            found = self.inputs[wrt]
+        else:
+            name = str(wrt)
+            matches = [each for each in self.inputs if each.name == name]
+            if not matches:
+                raise UsageError(f"wrt={name!r} is none of the symbols: {listed}")
+            found = matches[0]
+        return _differentiable(found)
+
+    def _grad(self, target: Var) -> "Formula":
+        """Differentiate the composed expression where there is one, else node by node."""
+        notes: list[str] = []
+        composed = compose(self.node)
+        if composed.arrays:
+            node = differentiate(self.node, target, notes)
+        else:
+            raw = derivative(composed.expr, symbol(target.name), notes=notes)
+            node = _as_map(textbook(raw), self.inputs)
+        merged = dict.fromkeys((*self.notes, *notes))
+        return replace(self, node=node, notes=tuple(merged), name="")
+
+    def _needs_numbers(self, what: str) -> None:
+        if self.shape or any(each.shape for each in self.inputs):
+            raise UsageError(
+                f"the {what} of an array formula is an array over pairs of entries, which needs "
+                "reductions; this formula is elementwise: use grad or nth"
+            )
+
+
+def _differentiable(found: Var) -> Var:
+    if found.dtype.startswith(("int", "uint", "bool")):
+        raise UsageError(
+            f"{found.name} has dtype {found.dtype}, and nothing can be differentiated by whole "
+            "numbers; pass a float such as 1.0"
+        )
+    return found
+
+
+def _as_map(expr: sp.Basic, inputs: tuple[Var, ...]) -> Node:
+    """An expression in the inputs as one Map; it keeps every input, so shapes broadcast."""
+    places = tuple(_place_of(expr, each.name) for each in inputs)
+    return map_node(sp.Lambda(places, expr), *inputs)
+
+
+def _place_of(expr: sp.Basic, name: str) -> sp.Symbol:
+    integer = symbol(name, integer=True)
+    return integer if integer in expr.free_symbols else symbol(name)
+
+
+def _with_own_symbols(expr: sp.Basic) -> sp.Basic:
+    """The expression in the symbols of `diffkit.symbolic.symbols`.
+
+    Raises:
+        UsageError: two symbols of one name, which would become one.
+    """
+    found: dict[str, sp.Symbol] = {}
+    for each in expr.free_symbols:
+        if found.setdefault(each.name, each) != each:
+            raise UsageError(
+                f"two different symbols are called {each.name} (their assumptions differ); "
+                "make every symbol once"
+            )
+    own = {each: symbol(each.name, integer=bool(each.is_integer)) for each in found.values()}
+    changed = {each: mine for each, mine in own.items() if each != mine}
+    return expr.xreplace(changed) if changed else expr

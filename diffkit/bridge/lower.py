@@ -1,0 +1,155 @@
+"""Lower: a formula or a SymPy expression as a JAX function."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from inspect import Parameter, Signature
+from keyword import iskeyword
+from typing import Any
+
+import jax.numpy as jnp
+import sympy as sp
+
+from diffkit.bridge.formula import Formula
+from diffkit.bridge.fused import fuse
+from diffkit.bridge.program import Program, compile_program
+from diffkit.core.errors import UsageError
+from diffkit.symbolic.symbols import symbol
+from diffkit.tensor.compose import compose
+
+Target = Formula | sp.Basic
+
+
+def lower(
+    target: Target | tuple[Target, ...],
+    names: Sequence[str | sp.Symbol] | None = None,
+    *,
+    stable: bool = True,
+) -> Callable[..., Any]:
+    """Return a JAX function that computes the formula, safe under jit, vmap and grad.
+
+    The result follows the dtype of the arguments (whole numbers count as the default float) and
+    broadcasts over all of them, used or not.  A tuple gives a function with a tuple of results.
+
+    Args:
+        target: A formula, a SymPy expression, or a tuple of either.
+        names: Order of the arguments; by default a formula's own, else the sorted symbols.
+        stable: Whether to rewrite into accurate forms first (log1p, expm1, sigma(x)sigma(-x)).
+
+    Raises:
+        UnsupportedFunction: a function has no kernel.
+        UsageError: `names` leaves out a symbol.
+
+    >>> x = sp.Symbol("x")
+    >>> float(lower(x**2 + 1)(3.0))
+    10.0
+    """
+    parts = target if isinstance(target, tuple) else (target,)
+    if not parts:
+        raise UsageError("there is nothing to lower; give at least one formula")
+    order = _argument_order(parts, names)
+    exprs, arrays = zip(*(_expression(part) for part in parts), strict=True)
+    constants = {each: value for held in arrays for each, value in held.items()}
+    if len(constants) != sum(map(len, arrays)) and len(parts) > 1:
+        raise UsageError("formulas that hold different constant arrays are lowered one by one")
+    if stable:
+        exprs = tuple(_stable(expr) for expr in exprs)
+    program = compile_program(exprs, [*map(symbol, order), *constants])
+    return _as_function(program, order, tuple(constants.values()), isinstance(target, tuple))
+
+
+def _argument_order(
+    parts: tuple[Target, ...], names: Sequence[str | sp.Symbol] | None
+) -> tuple[str, ...]:
+    used = {name: None for part in parts for name in _names(part)}
+    if names is None:
+        is_formula = isinstance(parts[0], Formula)
+        return tuple(used) if is_formula else tuple(sorted(used))
+    order = tuple(str(name) for name in names)
+    missing = [name for name in used if name not in order]
+    if missing:
+        raise UsageError(f"names leaves out {', '.join(missing)}; it has {', '.join(order)}")
+    return order
+
+
+def _names(part: Target) -> tuple[str, ...]:
+    if isinstance(part, Formula):
+        return part.names
+    if isinstance(part, sp.Basic):
+        return tuple(sorted(each.name for each in part.free_symbols))
+    raise UsageError(f"lower takes a Formula or a SymPy expression, not {type(part).__name__}")
+
+
+def _expression(part: Target) -> tuple[sp.Basic, dict[sp.Symbol, Any]]:
+    """The expression in plain real symbols, and the arrays its other symbols stand for."""
+    formula = part if isinstance(part, Formula) else Formula.from_sympy(part)
+    composed = compose(formula.node)
+    integers = {s: symbol(s.name) for s in composed.expr.free_symbols if s.is_integer}
+    arrays = {
+        each: jnp.asarray([float(v) for v in array.values]).reshape(array.shape)
+        for each, array in composed.arrays.items()
+    }
+    return composed.expr.xreplace(integers), arrays
+
+
+@lru_cache(maxsize=512)
+def _stable(expr: sp.Basic) -> sp.Basic:
+    """The expression in the forms the kernels compute accurately."""
+    return fuse(expr)
+
+
+def _as_function(
+    program: Program, order: tuple[str, ...], constants: tuple[Any, ...], is_tuple: bool
+) -> Callable[..., Any]:
+    def lowered(*args: Any, **kwargs: Any) -> Any:
+        values = _prepare(_by_position(order, args, kwargs))
+        dtype = jnp.result_type(*values) if values else jnp.result_type(float)
+        shape = jnp.broadcast_shapes(*(jnp.shape(value) for value in values))
+        held = tuple(constant.astype(dtype) for constant in constants)
+        shape = jnp.broadcast_shapes(shape, *(constant.shape for constant in constants))
+        results = program(*values, *held)
+        finished = tuple(_finish(result, dtype, shape) for result in results)
+        return finished if is_tuple else finished[0]
+
+    lowered.__name__ = lowered.__qualname__ = "lowered"
+    if all(map(str.isidentifier, order)) and not any(map(iskeyword, order)):
+        parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in order]
+        lowered.__signature__ = Signature(parameters)
+    lowered.__doc__ = f"A lowered formula of {', '.join(order) or 'no argument'}."
+    return lowered
+
+
+def _by_position(
+    order: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Any, ...]:
+    """Arguments in order, given by position or by name."""
+    if not kwargs and len(args) == len(order):
+        return args
+    given = dict(zip(order, args, strict=False))
+    listed = ", ".join(order) or "none"
+    if len(args) > len(order) or given.keys() & kwargs.keys() or kwargs.keys() - set(order):
+        raise UsageError(f"the arguments are {listed}; got {len(args)} and {', '.join(kwargs)}")
+    given.update(kwargs)
+    missing = [name for name in order if name not in given]
+    if missing:
+        raise UsageError(f"{', '.join(missing)} not given; the arguments are {listed}")
+    return tuple(given[name] for name in order)
+
+
+def _prepare(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Arrays of floats: whole numbers and booleans become the default float."""
+    arrays = tuple(map(jnp.asarray, values))
+    return tuple(
+        a if jnp.issubdtype(a.dtype, jnp.inexact) else a.astype(_float_dtype(arrays)) for a in arrays
+    )
+
+
+def _float_dtype(arrays: tuple[Any, ...]) -> Any:
+    inexact = [a.dtype for a in arrays if jnp.issubdtype(a.dtype, jnp.inexact)]
+    return jnp.result_type(*inexact) if inexact else jnp.result_type(float)
+
+
+def _finish(result: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
+    array = jnp.asarray(result)
+    if array.dtype != jnp.bool_:
+        array = array.astype(dtype)
+    return jnp.broadcast_to(array, shape)

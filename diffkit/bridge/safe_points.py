@@ -1,0 +1,86 @@
+"""Points at which an untaken branch of a Piecewise may be computed without harm."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from itertools import product
+
+import sympy as sp
+
+from diffkit.symbolic.scalar_function import ScalarFunction
+from diffkit.symbolic.vocabulary import nodes
+
+#: Functions that are finite with finite derivatives for every finite argument of either sign.
+_TAME = frozenset(
+    (
+        "sin cos tanh atan erf erfc sigmoid softplus log_sigmoid silu gelu gelu_tanh mish log_cosh "
+        "relu relu6 leaky_relu prelu softsign hard_tanh hard_sigmoid hard_swish sparse_plus "
+        "sparse_sigmoid step normal_pdf normal_cdf log_normal_cdf logaddexp sinc cosm1 Abs sign Max "
+        "Min floor ceiling asinh sigmoid_prime sech_squared gelu_prime normal_hazard huber clip hinge"
+    ).split()
+)
+_VALUES = tuple(map(sp.Rational, ("1/2", "-1/2", "1", "-1", "2", "-2", "0", "3", "-3", "10", "-10")))
+#: Points tried before giving up.
+_TRIES = 3000
+
+
+def is_fragile(expr: sp.Basic) -> bool:
+    """Whether `expr` can be infinite, undefined or without slope at a finite argument."""
+    return any(_is_fragile(node) for node in nodes(expr))
+
+
+def _is_fragile(node: sp.Basic) -> bool:
+    if isinstance(node, sp.Pow):
+        return not (node.exp.is_Integer and node.exp.is_nonnegative)
+    if isinstance(node, ScalarFunction | sp.Function):
+        return type(node).__name__ not in _TAME and not isinstance(node, sp.Piecewise)
+    return False
+
+
+@lru_cache(maxsize=1024)
+def _cached(expr: sp.Basic, where: sp.Basic) -> tuple[tuple[sp.Symbol, sp.Rational], ...] | None:
+    symbols = sorted(expr.free_symbols, key=str)
+    others = sorted(where.free_symbols - expr.free_symbols, key=str)
+    every = [*symbols, *others]
+    for tried, point in enumerate(_points(every, where)):
+        if tried >= _TRIES:
+            return None
+        if where.subs(point) == sp.true and _is_smooth_at(expr, point):
+            return tuple((each, point[each]) for each in symbols)
+    return None
+
+
+def safe_point(expr: sp.Basic, where: sp.Basic) -> dict[sp.Symbol, sp.Rational] | None:
+    """A point of the region `where` at which `expr` and its slopes are finite, or None.
+
+    Args:
+        expr: The branch.
+        where: Its own condition and that no branch before it is taken.
+    """
+    found = _cached(expr, where)
+    return None if found is None else dict(found)
+
+
+def _points(symbols: list[sp.Symbol], where: sp.Basic) -> Iterator[dict[sp.Symbol, sp.Rational]]:
+    """Small numbers, and the numbers in the condition with their neighbours, nearest first."""
+    bounds = [n for n in where.atoms(sp.Rational) if n.is_finite]
+    near = [b + shift for b in bounds for shift in (0, sp.Rational(1, 2), -sp.Rational(1, 2))]
+    candidates = tuple(dict.fromkeys((*_VALUES, *near)))
+    for values in product(candidates, repeat=len(symbols)):
+        yield dict(zip(symbols, values, strict=True))
+
+
+def _is_smooth_at(expr: sp.Basic, point: dict[sp.Symbol, sp.Rational]) -> bool:
+    """Whether every node that is differentiated is finite at and next to the point."""
+    for node in nodes(expr):
+        if not _is_fragile(node):
+            continue
+        if not all(_is_finite(node, point, shift) for shift in (0, -1, 1)):
+            return False
+    return True
+
+
+def _is_finite(node: sp.Basic, point: dict[sp.Symbol, sp.Rational], shift: int) -> bool:
+    # A slope is infinite only at the edge of a domain, and there one neighbour is outside.
+    tiny = sp.Rational(shift, 10**6)
+    value = node.subs({each: number + tiny for each, number in point.items()}).evalf(15)
+    return bool(value.is_real and value.is_finite and abs(value) < 1e30)

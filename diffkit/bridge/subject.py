@@ -1,0 +1,283 @@
+"""A JAX function with its example arguments, seen one direction at a time.
+
+A derivative of an array function is judged through scalar questions phi(t) = <u, f(x + t v)>
+with a tangent v and a cotangent u; for a scalar function v = u = 1.  Everything that runs the
+function (AD, difference quotients, balls) asks these questions, so the witnesses answer about
+the same numbers.  Points are kept as float64 arrays; each dtype rounds them first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffkit.backend import compat
+from diffkit.bridge.arguments import bind, function_name
+from diffkit.bridge.interpret_jaxpr import run
+from diffkit.core.errors import UnknownNameError, UsageError
+
+#: Arrays up to this many (input entry, output entry) pairs are probed entry by entry.
+MOST_PAIRS = 64
+RANDOM_PROBES = 4
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One scalar question: the point, the direction v and the cotangent u.
+
+    Args:
+        leaves: Value of every argument leaf, float64 (integer leaves keep their dtype).
+        tangent: v, of the shape of the differentiated leaf.
+        cotangent: u, of the shape of the result.
+        entry: "" for a scalar, else which entry or direction is asked about.
+    """
+
+    leaves: tuple[np.ndarray, ...]
+    tangent: np.ndarray
+    cotangent: np.ndarray
+    entry: str = ""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A function to be judged.
+
+    Args:
+        name: How reports call it.
+        function: The user's function.
+        call: The same as a function of the flat leaves.
+        names: Names of the leaves.
+        values: Example values; a zero array where only a shape was given.
+        is_shape_only: Whether a leaf was given as a shape.
+        wrt: Position of the differentiated leaf.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    call: Callable[..., Any]
+    names: tuple[str, ...]
+    values: tuple[np.ndarray, ...]
+    is_shape_only: tuple[bool, ...]
+    wrt: int
+    notes: tuple[str, ...] = ()
+
+    @property
+    def variable(self) -> str:
+        """Name of the differentiated leaf."""
+        return self.names[self.wrt]
+
+    @cached_property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the one array the function returns."""
+        with compat.x64():
+            out = jax.eval_shape(self.call, *self.values)
+        leaves = jax.tree.leaves(out)
+        if len(leaves) != 1:
+            raise UsageError(
+                f"{self.name} returns {len(leaves)} arrays; judge one at a time, "
+                "for example lambda x: f(x)[0]"
+            )
+        if not jnp.issubdtype(leaves[0].dtype, jnp.floating):
+            raise UsageError(
+                f"{self.name} returns {leaves[0].dtype} values; only real floating-point results "
+                "have a derivative"
+            )
+        return tuple(leaves[0].shape)
+
+    def at(self, dtype: str, leaves: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
+        """The leaves rounded to `dtype`; integer and boolean leaves as they are."""
+        return tuple(
+            leaf.astype(jnp.dtype(dtype)) if np.issubdtype(leaf.dtype, np.floating) else leaf
+            for leaf in leaves
+        )
+
+    def line(self, leaves: Sequence[Any], tangent: Any, cotangent: Any) -> Callable[[Any], Any]:
+        """phi(t) = <u, f(x + t v)> as a JAX function of a scalar t."""
+
+        def phi(t: Any) -> Any:
+            moved = list(leaves)
+            moved[self.wrt] = leaves[self.wrt] + t * tangent
+            return weighted(cotangent, jax.tree.leaves(self.call(*moved))[0])
+
+        return phi
+
+    def jaxpr(self, dtype: str) -> Any:
+        """The jaxpr of the function itself for leaves of `dtype`."""
+        with compat.x64(dtype == "float64"):
+            return compat.trace(self.call, *self.at(dtype, self.values))
+
+    def exact_line(self, jaxpr: Any, leaves: Sequence[np.ndarray], probe: Probe) -> Callable:
+        """phi as a program over any algebra: germ -> germ, run on the jaxpr itself."""
+
+        def phi(t: Any) -> Any:
+            algebra = t.algebra
+            numbers = [_numbers(leaf, algebra) for leaf in leaves]
+            moving = np.empty(probe.tangent.shape, dtype=object)
+            base = np.asarray(leaves[self.wrt])
+            for index in np.ndindex(*base.shape):
+                at = algebra.constant(Fraction(float(base[index])))
+                slope = float(probe.tangent[index])
+                moving[index] = at if slope == 0 else at + t * Fraction(slope)
+            numbers[self.wrt] = moving
+            (result,) = run(jaxpr, numbers, algebra)
+            total = algebra.constant(0)
+            for weight, entry in zip(
+                np.ravel(probe.cotangent), np.ravel(np.asarray(result, dtype=object)), strict=True
+            ):
+                if weight != 0:
+                    total = total + entry * Fraction(float(weight))
+            return total
+
+        return phi
+
+    def probes(self, leaves: tuple[np.ndarray, ...], seed: int = 0) -> list[Probe]:
+        """The scalar questions asked at one point: entry by entry, or random directions."""
+        shape, out = leaves[self.wrt].shape, self.output_shape
+        size, count = int(np.prod(shape)), int(np.prod(out))
+        if shape == out and size * count > MOST_PAIRS:
+            pairs = [(i, i) for i in np.unique(np.linspace(0, size - 1, 16).astype(int))]
+        elif size * count <= MOST_PAIRS:
+            pairs = [(i, j) for i in range(size) for j in range(count)]
+        else:
+            return self._random_probes(leaves, shape, out, seed)
+        return [
+            Probe(leaves, _basis(shape, i), _basis(out, j), _entry(shape, out, i, j))
+            for i, j in pairs
+        ]
+
+    def _random_probes(
+        self, leaves: tuple[np.ndarray, ...], shape: tuple, out: tuple, seed: int
+    ) -> list[Probe]:
+        generator = np.random.default_rng(seed)
+        found = []
+        for number in range(RANDOM_PROBES):
+            v, u = generator.standard_normal(shape), generator.standard_normal(out)
+            v, u = v / np.linalg.norm(v), u / max(np.linalg.norm(u), 1e-300)
+            found.append(Probe(leaves, v, u if out else np.ones(()), f"direction {number}"))
+        return found
+
+
+def weighted(weights: Any, values: Any) -> Any:
+    """<weights, values> where a weight of 0 hides even a nan: that entry was not asked about."""
+    return jnp.sum(jnp.where(weights != 0, weights * values, 0))
+
+
+def subject(
+    f: Callable[..., Any],
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+    wrt: int | str | None,
+) -> Subject:
+    """Bind example arguments to a function and choose the variable.
+
+    Without any argument every parameter is a scalar known by its shape only.
+
+    Raises:
+        UsageError: no argument can be differentiated, or `wrt` is ambiguous or an integer.
+        UnknownNameError: `wrt` names no argument.
+    """
+    if not callable(f):
+        raise UsageError(f"expected a JAX function, not {type(f).__name__}")
+    if not args and not kwargs:
+        args = tuple(jax.ShapeDtypeStruct((), "float32") for _ in _parameters(f))
+    leaves, call, notes = bind(f, tuple(args), kwargs)
+    if not leaves:
+        raise UsageError(f"{function_name(f)} takes no arguments; nothing can be differentiated")
+    names = tuple(name for name, _ in leaves)
+    values, shapes = zip(*(_value(name, leaf) for name, leaf in leaves), strict=True)
+    position = _position(names, wrt, values)
+    return Subject(function_name(f), f, call, names, tuple(values), tuple(shapes), position, tuple(notes))
+
+
+def _parameters(f: Callable[..., Any]) -> list[str]:
+    import inspect
+
+    try:
+        parameters = inspect.signature(f).parameters.values()
+    except (TypeError, ValueError):
+        return ["x"]
+    positional = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.kind in positional and p.default is p.empty]
+
+
+def _value(name: str, leaf: Any) -> tuple[np.ndarray, bool]:
+    if isinstance(leaf, jax.ShapeDtypeStruct):
+        return np.zeros(leaf.shape, _wide(leaf.dtype)), True
+    array = np.asarray(leaf)
+    if array.dtype.kind == "c":
+        raise UsageError(f"argument {name} is complex; judge its real and imaginary parts")
+    if isinstance(leaf, float) or _is_floating(array.dtype):
+        array = array.astype(np.float64)
+        if not np.all(np.isfinite(array)):
+            raise UsageError(
+                f"argument {name} holds nan or inf; a derivative is judged at finite points"
+            )
+    return array, False
+
+
+def _wide(dtype: Any) -> Any:
+    return np.float64 if _is_floating(dtype) else dtype
+
+
+def _is_floating(dtype: Any) -> bool:
+    return bool(jnp.issubdtype(dtype, jnp.floating))
+
+
+def _position(names: tuple[str, ...], wrt: int | str | None, values: Sequence[np.ndarray]) -> int:
+    floating = [i for i, value in enumerate(values) if _is_floating(value.dtype)]
+    if not floating:
+        raise UsageError(
+            "no argument is a floating-point number; integers have no derivative: write 1.0 for 1"
+        )
+    if wrt is None:
+        wrt = 0
+    if isinstance(wrt, bool) or not isinstance(wrt, int | str):
+        raise UsageError(f"wrt is the position or name of one argument, not {wrt!r}")
+    if isinstance(wrt, str):
+        if wrt not in names:
+            raise UnknownNameError(f"wrt={wrt!r} is no argument; known: {', '.join(names)}")
+        wrt = names.index(wrt)
+    if not -len(names) <= wrt < len(names):
+        raise UsageError(f"wrt={wrt}, but the arguments are {', '.join(names)}")
+    position = wrt % len(names)
+    if position not in floating:
+        raise UsageError(
+            f"argument {names[position]} is an integer, which has no derivative; write "
+            f"{values[position].item() if values[position].ndim == 0 else 'it'} as a float"
+        )
+    return position
+
+
+def _basis(shape: tuple[int, ...], index: int) -> np.ndarray:
+    found = np.zeros(shape)
+    found[np.unravel_index(index, shape) if shape else ()] = 1.0
+    return found
+
+
+def _entry(shape: tuple[int, ...], out: tuple[int, ...], i: int, j: int) -> str:
+    parts = []
+    if out and out != shape:
+        parts.append(f"output {_place(out, j)}")
+    if shape:
+        parts.append(f"entry {_place(shape, i)}")
+        if out == shape and i != j:
+            parts.append(f"output {_place(out, j)}")
+    return ", ".join(parts)
+
+
+def _place(shape: tuple[int, ...], index: int) -> str:
+    return "[" + ", ".join(str(int(k)) for k in np.unravel_index(index, shape)) + "]"
+
+
+def _numbers(leaf: np.ndarray, algebra: Any) -> Any:
+    if not _is_floating(leaf.dtype):
+        return leaf
+    found = np.empty(leaf.shape, dtype=object)
+    for index in np.ndindex(*leaf.shape):
+        found[index] = algebra.constant(Fraction(float(leaf[index])))
+    return found
