@@ -162,8 +162,14 @@ def same_jaxpr(left: Any, right: Any) -> bool:
 
 def _same_values(left: Sequence[Any], right: Sequence[Any]) -> bool:
     return len(left) == len(right) and all(
-        np.array_equal(np.asarray(a), np.asarray(b)) for a, b in zip(left, right, strict=True)
+        _same_number(a, b) for a, b in zip(left, right, strict=True)
     )
+
+
+def _same_number(left: Any, right: Any) -> bool:
+    """Whether two constants are equal entry by entry; NaN equals NaN."""
+    a, b = np.asarray(left), np.asarray(right)
+    return a.shape == b.shape and bool(np.all((a == b) | ((a != a) & (b != b))))
 
 
 def _bind(names: dict[Any, Any], left: Sequence[Any], right: Sequence[Any]) -> bool:
@@ -189,7 +195,7 @@ def _same_atom(names: Mapping[Any, Any], left: Any, right: Any) -> bool:
             is_literal(left)
             and is_literal(right)
             and left.aval.dtype == right.aval.dtype
-            and bool(np.array_equal(np.asarray(left.val), np.asarray(right.val)))
+            and _same_number(left.val, right.val)
         )
     return names.get(left) is right
 

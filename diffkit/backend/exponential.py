@@ -165,8 +165,11 @@ def sigmoid(x: jax.Array) -> jax.Array:
 
 @with_partials(lambda x: -sigmoid_prime(x) * tanh(x / 2))
 def sigmoid_prime(x: jax.Array) -> jax.Array:
-    r"""$\sigma(x)\,\sigma(-x) = 1/(2 + e^{|x|} + e^{-|x|})$, within 3 ulps."""
-    e = jnp.exp(jnp.abs(x))
+    r"""$\sigma(x)\,\sigma(-x) = 1/(2 + e^{|x|} + e^{-|x|})$, within 3 ulps.
+
+    The exponential is the one `sigmoid` takes, so that a program with both takes it once.
+    """
+    e = jnp.exp(-jnp.abs(x))
     return 1 / (2 + (e + 1 / e))
 
 

@@ -91,7 +91,7 @@ def _sparse_plus(x: jax.Array) -> jax.Array:
 
 
 def _polygamma(n: jax.Array, x: jax.Array) -> jax.Array:
-    return jax.scipy.special.polygamma(n, x)
+    return lax.polygamma(*jnp.broadcast_arrays(n, x))
 
 
 def _lgamma(x: jax.Array) -> jax.Array:

@@ -49,9 +49,9 @@ TABLE: tuple[sp.Expr, ...] = (
     sp.Rational("1.6732632423543772848170429916717"),
     sp.Rational("1.0507009873554804934193349852946"),
 )
-#: A rational is believed when it is written with less than this share of the digits of its dtype;
-#: by chance alone 1 float in 2**(0.25 * 53) has such a short form.
-BELIEVED = 0.75
+#: A rational is believed before the table is asked when it needs less than this share of the digits
+#: of its dtype; 113/355, which needs 0.64 of float32's, is 1/pi there.
+BELIEVED = 0.5
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,8 @@ def _rounding_interval(value: float, dtype: str) -> tuple[Fraction, Fraction, in
     exponent = int(np.floor(np.log2(value)))
     if Fraction(2) ** exponent > exact:
         exponent -= 1
-    half = Fraction(2) ** (exponent - bits)  # half a unit in the last place
+    # Half a unit in the last place, a little less so that no tie rounds to the neighbour.
+    half = Fraction(2) ** (exponent - bits) * Fraction(2**20 - 1, 2**20)
     is_power = exact == Fraction(2) ** exponent
     return exact - (half / 2 if is_power else half), exact + half, bits
 

@@ -4,7 +4,7 @@ A formula is a node with named inputs.  Nothing here imports JAX: a formula made
 differentiated, shown and proved without it; only `lower` and calling need it.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from typing import Any
@@ -15,11 +15,13 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.layout import show
+from diffkit.symbolic.nth import nth_derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.textbook import textbook
-from diffkit.tensor.compose import compose, differentiate
-from diffkit.tensor.nodes import Node, Shape, Var, map_node, var
+from diffkit.tensor.compose import Composed, compose, differentiate
+from diffkit.tensor.nodes import Node, Shape, Var, map_node, topological, var
+from diffkit.tensor.substitute import substitute, symbols_of
 
 Wrt = str | int | sp.Symbol
 Styles = ("matrix", "index", "differential")
@@ -66,7 +68,7 @@ class Formula:
             UsageError: `names` leaves out a symbol of the expression.
         """
         expr = _with_own_symbols(expr)
-        free = sorted(each.name for each in expr.free_symbols)
+        free = sorted(each.name for each in symbols_of(expr))
         names = free if names is None else list(names)
         missing = sorted(set(free) - set(names))
         if missing:
@@ -86,7 +88,7 @@ class Formula:
         Raises:
             UsageError: it holds an array of constants.
         """
-        composed = compose(self.node)
+        composed = self.composed()
         if composed.arrays:
             shapes = ", ".join(str(array.shape) for array in composed.arrays.values())
             raise UsageError(
@@ -94,6 +96,17 @@ class Formula:
                 "can; pass them as arguments"
             )
         return composed.expr
+
+    def composed(self) -> Composed:
+        """The formula as one expression, with symbols for constant arrays."""
+        return compose(self.node)
+
+    def with_expression(self, expr: sp.Basic, notes: Iterable[str] = ()) -> "Formula":
+        """A formula of the same inputs and shape that computes `expr`."""
+        used = {each for each in topological(self.node) if isinstance(each, Var)}
+        kept = tuple(each for each in self.inputs if each in used)
+        merged = tuple(dict.fromkeys((*self.notes, *notes)))
+        return replace(self, node=_as_map(expr, kept), notes=merged, name="")
 
     def grad(self, wrt: Wrt | tuple[Wrt, ...] | None = None) -> Any:
         """The derivative by `wrt`, elementwise when the result is an array.
@@ -107,22 +120,34 @@ class Formula:
         """
         if isinstance(wrt, tuple):
             return tuple(self.grad(each) for each in wrt)
-        return self._grad(self._input(wrt))
+        return self._grad(self.input(wrt))
 
-    def nth(self, wrt: Wrt | None = None, n: int = 1) -> "Formula":
-        """The derivative of order `n` >= 0 by one input."""
-        target = self._input(wrt)
+    def nth(
+        self,
+        wrt: Wrt | None = None,
+        n: int = 1,
+        *,
+        conventions: Mapping[str, float] | None = None,
+    ) -> "Formula":
+        """The derivative of order `n` >= 0 by one input, in the form of the recurrences."""
+        target = self.input(wrt)
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise UsageError(f"the order must be a whole number >= 0, not {n!r}")
+        composed = self.composed()
+        if n > 1 and not composed.arrays and not conventions:
+            domains = dict(self.domains)
+            return self.with_expression(
+                nth_derivative(composed.expr, symbol(target.name), n, domains=domains)
+            )
         result = self
         for _ in range(n):
-            result = result._grad(target)
+            result = result._grad(target, conventions)
         return result
 
     def jacobian(self, wrt: Wrt | None = None) -> "Formula":
         """The Jacobian of a formula of numbers, which is its derivative."""
         self._needs_numbers("jacobian")
-        return self._grad(self._input(wrt))
+        return self._grad(self.input(wrt))
 
     def hessian(self, wrt: Wrt | None = None) -> "Formula":
         """The Hessian of a formula of numbers, which is its second derivative."""
@@ -160,7 +185,12 @@ class Formula:
     def _shown(self) -> sp.Basic:
         return compose(self.node).expr
 
-    def _input(self, wrt: Wrt | None) -> Var:
+    def input(self, wrt: Wrt | None) -> Var:
+        """The input `wrt` names.
+
+        Raises:
+            UsageError: there is none, or nothing can be differentiated by it.
+        """
         listed = ", ".join(self.names) or "none"
         if wrt is None:
             if len(self.inputs) == 1:
@@ -180,17 +210,16 @@ class Formula:
             found = matches[0]
         return _differentiable(found)
 
-    def _grad(self, target: Var) -> "Formula":
+    def _grad(self, target: Var, conventions: Mapping[str, float] | None = None) -> "Formula":
         """Differentiate the composed expression where there is one, else node by node."""
         notes: list[str] = []
-        composed = compose(self.node)
+        composed = self.composed()
         if composed.arrays:
             node = differentiate(self.node, target, notes)
-        else:
-            raw = derivative(composed.expr, symbol(target.name), notes=notes)
-            node = _as_map(textbook(raw), self.inputs)
-        merged = dict.fromkeys((*self.notes, *notes))
-        return replace(self, node=node, notes=tuple(merged), name="")
+            merged = tuple(dict.fromkeys((*self.notes, *notes)))
+            return replace(self, node=node, notes=merged, name="")
+        raw = derivative(composed.expr, symbol(target.name), conventions=conventions, notes=notes)
+        return self.with_expression(textbook(raw), notes)
 
     def _needs_numbers(self, what: str) -> None:
         if self.shape or any(each.shape for each in self.inputs):
@@ -217,7 +246,7 @@ def _as_map(expr: sp.Basic, inputs: tuple[Var, ...]) -> Node:
 
 def _place_of(expr: sp.Basic, name: str) -> sp.Symbol:
     integer = symbol(name, integer=True)
-    return integer if integer in expr.free_symbols else symbol(name)
+    return integer if integer in symbols_of(expr) else symbol(name)
 
 
 def _with_own_symbols(expr: sp.Basic) -> sp.Basic:
@@ -227,12 +256,11 @@ def _with_own_symbols(expr: sp.Basic) -> sp.Basic:
         UsageError: two symbols of one name, which would become one.
     """
     found: dict[str, sp.Symbol] = {}
-    for each in expr.free_symbols:
+    for each in symbols_of(expr):
         if found.setdefault(each.name, each) != each:
             raise UsageError(
                 f"two different symbols are called {each.name} (their assumptions differ); "
                 "make every symbol once"
             )
     own = {each: symbol(each.name, integer=bool(each.is_integer)) for each in found.values()}
-    changed = {each: mine for each, mine in own.items() if each != mine}
-    return expr.xreplace(changed) if changed else expr
+    return substitute(expr, own)

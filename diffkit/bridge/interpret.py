@@ -60,6 +60,11 @@ def interpret_expression(expr: sp.Basic, env: Environment, algebra: Algebra) -> 
     return _Walk(env, algebra).value(sp.sympify(expr, strict=True))
 
 
+def evaluator(env: Environment, algebra: Algebra) -> Callable[[sp.Basic], Any]:
+    """Return a function that evaluates many expressions and remembers every subexpression."""
+    return _Walk(env, algebra).value
+
+
 def interpret_jaxpr(jaxpr: Any, args: Sequence[Any], algebra: Algebra) -> list[Any]:
     """Return the outputs of `jaxpr` as object arrays over `algebra`.
 

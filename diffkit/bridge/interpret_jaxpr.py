@@ -11,9 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from diffkit.backend.compat import called_jaxpr, is_literal, open_jaxpr, scan_split, source
-from diffkit.bridge import interpret_rules as rules
-from diffkit.core.errors import DiffkitError, Undecidable, UnsupportedPrimitive, UsageError
+from diffkit.backend.compat import (
+    Source,
+    called_jaxpr,
+    is_literal,
+    open_jaxpr,
+    scan_split,
+    source,
+)
+from diffkit.bridge import interpret_arrays as arrays
+from diffkit.bridge.interpret_rules import RULES
+from diffkit.core.errors import Undecidable, UnsupportedPrimitive, UsageError
 from diffkit.numeric.algebra import Algebra
 
 _MOST_STEPS = 100_000
@@ -38,17 +46,26 @@ def run(jaxpr: Any, args: Sequence[Any], algebra: Algebra) -> Values:
     opened, constants = open_jaxpr(jaxpr)
     if len(args) != len(opened.invars):
         raise UsageError(f"the jaxpr takes {len(opened.invars)} arrays, not {len(args)}")
-    inputs = [_input(value, var.aval, algebra) for value, var in zip(args, opened.invars)]
-    return _evaluate(opened, constants, inputs, algebra)
+    try:
+        inputs = [
+            _input(value, var.aval, algebra) for value, var in zip(args, opened.invars, strict=True)
+        ]
+        return _evaluate(opened, constants, inputs, algebra)
+    except _Missing as missing:
+        raise missing.error() from None
+    except arrays.NoRow as error:
+        raise UnsupportedPrimitive(
+            f"cannot interpret a value of {error}: only real, integer and truth values have rows"
+        ) from None
 
 
 def supported() -> tuple[str, ...]:
     """The primitives with a row, sorted."""
-    return tuple(sorted({*rules.RULES, *_CONTROL, *_CALLS}))
+    return tuple(sorted({*RULES, *_CONTROL, *_CALLS}))
 
 
 def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
-    found = rules.numbers(value, aval.dtype, algebra)
+    found = arrays.numbers(value, aval.dtype, algebra)
     if np.shape(found) != tuple(aval.shape):
         raise UsageError(f"an argument has shape {np.shape(found)}, the jaxpr wants {aval.shape}")
     return found
@@ -57,12 +74,12 @@ def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
 def _evaluate(opened: Any, constants: Sequence[Any], inputs: Values, algebra: Algebra) -> Values:
     env: dict[Any, Any] = {}
     for var, value in zip(opened.constvars, constants, strict=True):
-        env[var] = rules.numbers(value, var.aval.dtype, algebra)
+        env[var] = arrays.numbers(value, var.aval.dtype, algebra)
     env.update(zip(opened.invars, inputs, strict=True))
 
     def read(atom: Any) -> Any:
         if is_literal(atom):
-            return rules.numbers(atom.val, atom.aval.dtype, algebra)
+            return arrays.numbers(atom.val, atom.aval.dtype, algebra)
         return env[atom]
 
     for number, eqn in enumerate(opened.eqns):
@@ -72,6 +89,15 @@ def _evaluate(opened: Any, constants: Sequence[Any], inputs: Values, algebra: Al
 
 
 def _apply(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
+    try:
+        return _results(eqn, number, values, algebra)
+    except _Missing as missing:
+        # an equation inside a library function has no line of the user; its caller has
+        missing.place = missing.place if missing.place.file else source(eqn)
+        raise
+
+
+def _results(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
     name = eqn.primitive.name
     if name in _CONTROL:
         return _CONTROL[name](eqn, values, algebra)
@@ -80,31 +106,38 @@ def _apply(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
         if inner is not None:
             opened, constants = open_jaxpr(inner)
             return _evaluate(opened, constants, values, algebra)
-    rule = rules.RULES.get(name)
+    rule = RULES.get(name)
     if rule is None:
-        raise _unsupported(eqn, number)
+        raise _Missing(name, number, source(eqn))
     try:
-        found = rule(rules.Equation(eqn, algebra), *values)
-    except rules.NoRow as error:
-        raise _unsupported(eqn, number, str(error)) from None
+        found = rule(arrays.Equation(eqn, algebra), *values)
+    except arrays.NoRow as error:
+        raise _Missing(name, number, source(eqn), str(error)) from None
     return found if isinstance(found, list) else [found]
 
 
-def _unsupported(eqn: Any, number: int, reason: str = "") -> DiffkitError:
-    place = source(eqn)
-    detail = f" ({reason})" if reason else ""
-    return UnsupportedPrimitive(
-        f"cannot interpret `{eqn.primitive.name}`{detail} (eqn {number}, {place}): no row for it. "
-        f"Rows exist for {len(supported())} primitives "
-        "(diffkit.bridge.interpret_jaxpr.supported()); write the line with those, or add a row "
-        "in bridge/interpret_rules.py"
-    )
+class _Missing(Exception):
+    """A primitive without a row, on its way out to the line of user code that made it."""
+
+    def __init__(self, primitive: str, number: int, place: Source, reason: str = ""):
+        self.primitive, self.number, self.place, self.reason = primitive, number, place, reason
+        super().__init__(primitive)
+
+    def error(self) -> UnsupportedPrimitive:
+        """The error the user sees."""
+        detail = f" ({self.reason})" if self.reason else ""
+        return UnsupportedPrimitive(
+            f"cannot interpret `{self.primitive}`{detail} (eqn {self.number}, {self.place}): no "
+            f"row for it. Rows exist for {len(supported())} primitives "
+            "(diffkit.bridge.interpret_jaxpr.supported()); write the line with those, or add a "
+            "row in bridge/interpret_rules.py"
+        )
 
 
 def _cond(eqn: Any, values: Values, algebra: Algebra) -> Values:
     index, *operands = values
     branches = eqn.params["branches"]
-    chosen = min(max(rules.index_of(index), 0), len(branches) - 1)
+    chosen = min(max(arrays.index_of(index), 0), len(branches) - 1)
     opened, constants = open_jaxpr(branches[chosen])
     return _evaluate(opened, constants, operands, algebra)
 
@@ -117,7 +150,7 @@ def _while(eqn: Any, values: Values, algebra: Algebra) -> Values:
     condition, body = (open_jaxpr(eqn.params[name]) for name in ("cond_jaxpr", "body_jaxpr"))
     for _ in range(_MOST_STEPS):
         (goes_on,) = _evaluate(*condition, [*for_condition, *carry], algebra)
-        if not rules.decided(goes_on):
+        if not arrays.decided(goes_on):
             return carry
         carry = _evaluate(*body, [*for_body, *carry], algebra)
     raise Undecidable(f"a while loop runs longer than {_MOST_STEPS} steps")
@@ -134,12 +167,12 @@ def _scan(eqn: Any, values: Values, algebra: Algebra) -> Values:
     steps = range(length)[:: -1 if eqn.params["reverse"] else 1]
     slices: dict[int, Values] = {}
     for step in steps:
-        entries = [rules.boxed(array[step]) for array in scanned]
+        entries = [arrays.boxed(array[step]) for array in scanned]
         found = _evaluate(opened, constants, [*fixed, *carry, *entries], algebra)
         carry, slices[step] = found[: split.carry], found[split.carry :]
     shapes = [var.aval for var in eqn.outvars[split.carry :]]
     stacked = [
-        rules.stack([slices[step][k] for step in range(length)], aval)
+        arrays.stack([slices[step][k] for step in range(length)], aval)
         for k, aval in enumerate(shapes)
     ]
     return [*carry, *stacked]

@@ -28,6 +28,7 @@ from diffkit.bridge.primitives import (
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UnsupportedPrimitive, UsageError
 from diffkit.tensor.nodes import Const, Node, Select, Var, const, is_predicate, map_node, select, var
+from diffkit.tensor.substitute import substitute
 
 #: A constant array above this size is no part of a formula; pass it as an argument.
 LARGEST_CONSTANT = 10_000
@@ -102,6 +103,7 @@ class _Walk:
     def __init__(self, function: str) -> None:
         self.function = function
         self.notes: dict[str, None] = {}
+        self.calls: list[Any] = []
 
     def read_input(self, node: Var) -> Node:
         """An argument as a node; a mask of booleans is its number, not zero."""
@@ -166,11 +168,16 @@ class _Walk:
     def note(self, text: str, eqn: Any) -> None:
         """Record what the formula leaves out, with the line."""
         if text:
-            self.notes.setdefault(f"{text} ({compat.source(eqn)})")
+            self.notes.setdefault(f"{text} ({self.place(eqn)})")
+
+    def place(self, eqn: Any) -> compat.Source:
+        """The line of an equation, or of the innermost call around it that has one."""
+        found = (compat.source(each) for each in (eqn, *reversed(self.calls)))
+        return next((each for each in found if each.file), compat.Source())
 
     def refusal(self, eqn: Any, index: int, reason: str = "") -> UnsupportedPrimitive:
         """The error for an equation that cannot be read; raise it."""
-        place = compat.source(eqn)
+        place = self.place(eqn)
         return unsupported(
             eqn.primitive.name,
             f"eqn {index} of `{place.function or self.function}`, {place}",
@@ -212,7 +219,10 @@ class _Walk:
         if meaning is not None:
             return [self._idiom(meaning, operands)]
         jaxpr, closed_over = compat.open_jaxpr(compat.called_jaxpr(eqn))
-        return self.run(jaxpr, closed_over, operands)
+        self.calls.append(eqn)
+        results = self.run(jaxpr, closed_over, operands)
+        self.calls.pop()
+        return results
 
     def _idiom(self, meaning: Callable[..., sp.Basic], operands: list[Node]) -> Node:
         places = sp.symbols(f"a:{len(operands)}", real=True)
@@ -315,7 +325,7 @@ def _predicate_kernel(node: Node, offset: int) -> tuple[sp.Basic, tuple[Node, ..
         return node.values[0], ()
     names = sp.symbols(f"p{offset}:{offset + len(node.operands)}", real=True)
     kernel = node.kernel
-    return kernel.expr.xreplace(dict(zip(kernel.signature, names, strict=True))), node.operands
+    return substitute(kernel.expr, dict(zip(kernel.signature, names, strict=True))), node.operands
 
 
 def _predicate_of(index: Node) -> Node:

@@ -13,8 +13,11 @@ from diffkit.bridge.formula import Formula
 from diffkit.bridge.fused import fuse
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UsageError
+from diffkit.symbolic.stable import stable as stable_form
 from diffkit.symbolic.symbols import symbol
 from diffkit.tensor.compose import compose
+from diffkit.tensor.nodes import Shape, Var, topological
+from diffkit.tensor.substitute import substitute, symbols_of
 
 Target = Formula | sp.Basic
 
@@ -54,7 +57,9 @@ def lower(
     if stable:
         exprs = tuple(_stable(expr) for expr in exprs)
     program = compile_program(exprs, [*map(symbol, order), *constants])
-    return _as_function(program, order, tuple(constants.values()), isinstance(target, tuple))
+    return _as_function(
+        program, order, tuple(constants.values()), tuple(map(_shape_rule, parts)), isinstance(target, tuple)
+    )
 
 
 def _argument_order(
@@ -75,7 +80,7 @@ def _names(part: Target) -> tuple[str, ...]:
     if isinstance(part, Formula):
         return part.names
     if isinstance(part, sp.Basic):
-        return tuple(sorted(each.name for each in part.free_symbols))
+        return tuple(sorted(each.name for each in symbols_of(part)))
     raise UsageError(f"lower takes a Formula or a SymPy expression, not {type(part).__name__}")
 
 
@@ -83,31 +88,50 @@ def _expression(part: Target) -> tuple[sp.Basic, dict[sp.Symbol, Any]]:
     """The expression in plain real symbols, and the arrays its other symbols stand for."""
     formula = part if isinstance(part, Formula) else Formula.from_sympy(part)
     composed = compose(formula.node)
-    integers = {s: symbol(s.name) for s in composed.expr.free_symbols if s.is_integer}
+    integers = {s: symbol(s.name) for s in symbols_of(composed.expr) if s.is_integer}
     arrays = {
         each: jnp.asarray([float(v) for v in array.values]).reshape(array.shape)
         for each, array in composed.arrays.items()
     }
-    return composed.expr.xreplace(integers), arrays
+    return substitute(composed.expr, integers), arrays
 
 
 @lru_cache(maxsize=512)
 def _stable(expr: sp.Basic) -> sp.Basic:
     """The expression in the forms the kernels compute accurately."""
-    return fuse(expr)
+    return fuse(stable_form(expr).expr)
+
+
+def _shape_rule(part: Target) -> Callable[[dict[str, Shape]], Shape]:
+    """The shape of the result from the shapes of the arguments."""
+    if not isinstance(part, Formula):
+        return lambda shapes: jnp.broadcast_shapes(*shapes.values())
+    used = {each.name for each in topological(part.node) if isinstance(each, Var)}
+    declared = {each.name: each.shape for each in part.inputs}
+
+    def rule(shapes: dict[str, Shape]) -> Shape:
+        if shapes == declared:
+            return part.shape
+        return jnp.broadcast_shapes(*(shape for name, shape in shapes.items() if name in used))
+
+    return rule
 
 
 def _as_function(
-    program: Program, order: tuple[str, ...], constants: tuple[Any, ...], is_tuple: bool
+    program: Program,
+    order: tuple[str, ...],
+    constants: tuple[Any, ...],
+    rules: tuple[Callable[[dict[str, Shape]], Shape], ...],
+    is_tuple: bool,
 ) -> Callable[..., Any]:
     def lowered(*args: Any, **kwargs: Any) -> Any:
         values = _prepare(_by_position(order, args, kwargs))
         dtype = jnp.result_type(*values) if values else jnp.result_type(float)
-        shape = jnp.broadcast_shapes(*(jnp.shape(value) for value in values))
-        held = tuple(constant.astype(dtype) for constant in constants)
-        shape = jnp.broadcast_shapes(shape, *(constant.shape for constant in constants))
-        results = program(*values, *held)
-        finished = tuple(_finish(result, dtype, shape) for result in results)
+        shapes = {name: jnp.shape(value) for name, value in zip(order, values, strict=True)}
+        results = program(*values, *(constant.astype(dtype) for constant in constants))
+        finished = tuple(
+            _finish(result, dtype, rule(shapes)) for result, rule in zip(results, rules, strict=True)
+        )
         return finished if is_tuple else finished[0]
 
     lowered.__name__ = lowered.__qualname__ = "lowered"
@@ -152,4 +176,4 @@ def _finish(result: Any, dtype: Any, shape: tuple[int, ...]) -> Any:
     array = jnp.asarray(result)
     if array.dtype != jnp.bool_:
         array = array.astype(dtype)
-    return jnp.broadcast_to(array, shape)
+    return jnp.broadcast_to(array, jnp.broadcast_shapes(array.shape, shape))

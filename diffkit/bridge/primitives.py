@@ -52,7 +52,7 @@ _ROWS = (
     Row("rsqrt", lambda x: 1 / sp.sqrt(x)),
     Row("cbrt", f["cbrt"]),
     Row("exp", sp.exp),
-    Row("exp2", lambda x: 2**x),
+    Row("exp2", f["exp2"]),
     Row("expm1", f["expm1"]),
     Row("log", sp.log),
     Row("log2", f["log2"]),
@@ -84,7 +84,7 @@ _ROWS = (
     Row("max", sp.Max),
     Row("min", sp.Min),
     Row("clamp", lambda low, x, high: sp.Min(sp.Max(x, low), high)),
-    Row("rem", lambda x, y: sp.sign(x) * sp.Mod(sp.Abs(x), sp.Abs(y)), floats_only=True),
+    Row("rem", lambda x, y: x - y * sp.sign(x / y) * sp.floor(sp.Abs(x / y)), floats_only=True),
 )
 ELEMENTWISE: dict[str, Row] = {row.name: row for row in _ROWS}
 

@@ -18,6 +18,7 @@ from diffkit.backend.kernels import FUSED, KERNELS
 from diffkit.bridge.safe_points import is_fragile, safe_point
 from diffkit.core.errors import UnsupportedFunction, UsageError
 from diffkit.symbolic.scalar_function import ScalarFunction
+from diffkit.symbolic.walk import nodes
 
 Operation = Callable[..., Any]
 
@@ -74,6 +75,7 @@ class _Compiler:
         self.known: dict[sp.Basic, int] = {}
         self.emitted: dict[tuple[Any, ...], int] = {}
         self.scopes: dict[tuple[Any, ...], dict[sp.Basic, int]] = {}
+        self.numbers: set[sp.Basic] = set()
 
     def emit(self, name: str, operation: Operation, *operands: int) -> int:
         """Add a step, or return the register that already holds its result."""
@@ -85,13 +87,17 @@ class _Compiler:
 
     def compile(self, expr: sp.Basic) -> int:
         """The register that holds `expr`; deep expressions do not recurse."""
+        for node in nodes(expr):  # SymPy's own is_number walks the tree
+            if not isinstance(node, sp.Symbol) and all(arg in self.numbers for arg in node.args):
+                self.numbers.add(node)
         stack = [expr]
         while stack:
             node = stack[-1]
             if node in self.known:
                 stack.pop()
                 continue
-            waiting = [each for each in _operands(node) if each not in self.known]
+            operands = () if node in self.numbers else _operands(node)
+            waiting = [each for each in operands if each not in self.known]
             if waiting:
                 stack.extend(waiting)
                 continue
@@ -105,7 +111,7 @@ class _Compiler:
             return self.symbol(node)
         if isinstance(node, sp.logic.boolalg.BooleanAtom):
             return self.constant(bool(node))
-        if getattr(node, "is_number", False):
+        if node in self.numbers:
             return self.number(node)
         for kind in type(node).__mro__:
             if kind in _RULES:
@@ -132,6 +138,8 @@ class _Compiler:
 
     def number(self, node: sp.Basic) -> int:
         """A subexpression without symbols, rounded once."""
+        if isinstance(node, sp.logic.boolalg.Boolean):
+            return self.constant(bool(node.doit()))
         if node.is_Integer and abs(int(node)) < 2**31:
             return self.constant(int(node))
         return self.constant(_float(node))
@@ -199,7 +207,7 @@ class _Compiler:
 
 def _operands(node: sp.Basic) -> Sequence[sp.Basic]:
     """The subexpressions whose registers the rule of `node` reads."""
-    if getattr(node, "is_number", False) or isinstance(node, sp.Piecewise | sp.Symbol):
+    if isinstance(node, sp.Piecewise | sp.Symbol | _BINDERS):
         return ()
     if isinstance(node, sp.Mul):
         above, below = _split(node)
@@ -209,6 +217,9 @@ def _operands(node: sp.Basic) -> Sequence[sp.Basic]:
     if isinstance(node, sp.polygamma):
         return node.args[1:]
     return node.args
+
+
+_BINDERS = sp.Integral | sp.Sum | sp.Product | sp.Derivative | sp.Subs | sp.Lambda
 
 
 def _float(node: sp.Basic) -> float:

@@ -7,7 +7,8 @@ from itertools import product
 import sympy as sp
 
 from diffkit.symbolic.scalar_function import ScalarFunction
-from diffkit.symbolic.vocabulary import nodes
+from diffkit.symbolic.walk import nodes
+from diffkit.tensor.substitute import substitute, symbols_of
 
 #: Functions that are finite with finite derivatives for every finite argument of either sign.
 _TAME = frozenset(
@@ -38,13 +39,13 @@ def _is_fragile(node: sp.Basic) -> bool:
 
 @lru_cache(maxsize=1024)
 def _cached(expr: sp.Basic, where: sp.Basic) -> tuple[tuple[sp.Symbol, sp.Rational], ...] | None:
-    symbols = sorted(expr.free_symbols, key=str)
-    others = sorted(where.free_symbols - expr.free_symbols, key=str)
+    symbols = sorted(symbols_of(expr), key=str)
+    others = sorted(symbols_of(where) - symbols_of(expr), key=str)
     every = [*symbols, *others]
     for tried, point in enumerate(_points(every, where)):
         if tried >= _TRIES:
             return None
-        if where.subs(point) == sp.true and _is_smooth_at(expr, point):
+        if substitute(where, point) == sp.true and _is_smooth_at(expr, point):
             return tuple((each, point[each]) for each in symbols)
     return None
 
@@ -82,5 +83,5 @@ def _is_smooth_at(expr: sp.Basic, point: dict[sp.Symbol, sp.Rational]) -> bool:
 def _is_finite(node: sp.Basic, point: dict[sp.Symbol, sp.Rational], shift: int) -> bool:
     # A slope is infinite only at the edge of a domain, and there one neighbour is outside.
     tiny = sp.Rational(shift, 10**6)
-    value = node.subs({each: number + tiny for each, number in point.items()}).evalf(15)
+    value = substitute(node, {each: at + tiny for each, at in point.items()}).evalf(15)
     return bool(value.is_real and value.is_finite and abs(value) < 1e30)

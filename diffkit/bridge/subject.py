@@ -6,6 +6,7 @@ function (AD, difference quotients, balls) asks these questions, so the witnesse
 the same numbers.  Points are kept as float64 arrays; each dtype rounds them first.
 """
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -106,6 +107,18 @@ class Subject:
 
         return phi
 
+    def renamed(self, program: Callable[..., Any]) -> Callable[..., Any]:
+        """`program` of the flat leaves under the parameter names of the user's function."""
+
+        def named(*leaves: Any) -> Any:
+            return program(*leaves)
+
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        parameters = [inspect.Parameter(name.replace(".", "_"), kind) for name in self.names]
+        named.__signature__ = inspect.Signature(parameters)  # ty: ignore[unresolved-attribute]
+        named.__name__ = self.name
+        return named
+
     def jaxpr(self, dtype: str) -> Any:
         """The jaxpr of the function itself for leaves of `dtype`."""
         with compat.x64(dtype == "float64"):
@@ -195,8 +208,6 @@ def subject(
 
 
 def _parameters(f: Callable[..., Any]) -> list[str]:
-    import inspect
-
     try:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):

@@ -24,26 +24,38 @@ class Place:
 
     Args:
         primitive: Its primitive.
-        source: File and line of the user's code, "file.py:12".
-        code: The text of that line.
+        source: File, line and text of the user's code.
         reason: "tie" or "edge".
     """
 
     primitive: str
-    source: str
-    code: str
+    source: compat.Source
     reason: str
+
+    @property
+    def line(self) -> str:
+        """The place as "losses.py:12", or "" when JAX did not record it."""
+        if not self.source.file:
+            return ""
+        name = self.source.file.rsplit("/", 1)[-1]
+        return f"{name}:{self.source.line}" if not name.startswith("<") else f"line {self.source.line}"
 
 
 def delicate(jaxpr: Any, leaves: Sequence[Any]) -> list[Place]:
     """The delicate equations met when `jaxpr` is run on `leaves`, in program order."""
     found: list[Place] = []
     opened, constants = compat.open_jaxpr(jaxpr)
-    _walk(opened, constants, list(leaves), found)
+    _walk(opened, constants, list(leaves), found, compat.Source())
     return list(dict.fromkeys(found))
 
 
-def _walk(opened: Any, constants: Sequence[Any], inputs: list[Any], found: list[Place]) -> list:
+def _walk(
+    opened: Any,
+    constants: Sequence[Any],
+    inputs: list[Any],
+    found: list[Place],
+    caller: compat.Source,
+) -> list[Any]:
     env: dict[Any, Any] = dict(zip(opened.constvars, constants, strict=True))
     env.update(zip(opened.invars, inputs, strict=True))
 
@@ -52,10 +64,13 @@ def _walk(opened: Any, constants: Sequence[Any], inputs: list[Any], found: list[
 
     for eqn in opened.eqns:
         values = [read(atom) for atom in eqn.invars]
-        found.extend(_judge(eqn, values))
+        # inside a library function JAX records no line: the caller's is the user's
+        source = compat.source(eqn)
+        source = source if source.file else caller
+        found.extend(Place(eqn.primitive.name, source, reason) for reason in _reasons(eqn, values))
         inner = compat.called_jaxpr(eqn)
         if inner is not None and eqn.primitive.name not in ("scan", "while", "cond"):
-            results = _walk(*compat.open_jaxpr(inner), values, found)
+            results = _walk(*compat.open_jaxpr(inner), values, found, source)
         else:
             results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
             results = results if eqn.primitive.multiple_results else [results]
@@ -63,22 +78,17 @@ def _walk(opened: Any, constants: Sequence[Any], inputs: list[Any], found: list[
     return [read(atom) for atom in opened.outvars]
 
 
-def _judge(eqn: Any, values: Sequence[Any]) -> Iterator[Place]:
+def _reasons(eqn: Any, values: Sequence[Any]) -> Iterator[str]:
     name = eqn.primitive.name
     if name in TIES and len(values) == 2 and _meet(values[0], values[1]):
-        yield _place(eqn, "tie")
-    elif name in EDGES and bool(np.any(np.asarray(values[0]) == EDGES[name])):
-        yield _place(eqn, "edge")
-    elif name == "div" and bool(np.any(np.asarray(values[1]) == 0)):
-        yield _place(eqn, "edge")
-    elif name in ("pow", "integer_pow") and bool(np.any(np.asarray(values[0]) == 0)):
-        yield _place(eqn, "edge")
+        yield "tie"
+    elif (
+        (name in EDGES and _meet(values[0], EDGES[name]))
+        or (name == "div" and _meet(values[1], 0))
+        or (name in ("pow", "integer_pow") and _meet(values[0], 0))
+    ):
+        yield "edge"
 
 
 def _meet(a: Any, b: Any) -> bool:
     return bool(np.any(np.asarray(a) == np.asarray(b)))
-
-
-def _place(eqn: Any, reason: str) -> Place:
-    source = compat.source(eqn)
-    return Place(eqn.primitive.name, str(source), source.text if hasattr(source, "text") else "", reason)

@@ -1,6 +1,6 @@
 """A multilayer perceptron that exposes its pre-activations to measurement (Flax NNX)."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
@@ -31,53 +31,60 @@ def activation(name: str) -> Callable[[jax.Array], jax.Array]:
 
 
 class MLP(nnx.Module):
-    r"""h_1 = W_1 x,  h_{l+1} = W_{l+1} phi(h_l),  without biases unless asked for.
+    r"""h_1 = W_1 x,  h_{l+1} = W_{l+1} phi(h_l): a first layer and L - 1 equal square ones.
+
+    The square layers are one stacked parameter, so that depth is a `lax.scan`: a network of 30
+    layers compiles as fast as one of 2.
 
     Args:
-        sizes: (n_0, n_1, ..., n_L): input width, then the width of every layer.
+        features: n_0, width of the input.
+        width: n, units of every layer.
+        depth: L >= 2, number of layers.
         activation_name: phi, a key of `ACTIVATIONS`.
-        initialiser_name: Initialiser of all layers but the first.
+        initialiser_name: Initialiser of the square layers.
         first_initialiser: Initialiser of the first layer.
-        use_bias: Whether layers carry a bias (initialised to 0).
         rngs: Random streams; "params" is used.
     """
 
     def __init__(
         self,
-        sizes: Sequence[int],
+        features: int,
+        width: int,
+        depth: int,
         activation_name: str,
         initialiser_name: str,
         *,
         first_initialiser: str = "lecun",
-        use_bias: bool = False,
         rngs: nnx.Rngs,
     ):
-        names = [first_initialiser, *[initialiser_name] * (len(sizes) - 2)]
         self.phi = activation(activation_name)
-        self.layers = nnx.List(
-            nnx.Linear(
-                fan_in,
-                fan_out,
-                use_bias=use_bias,
-                kernel_init=initialiser(name).make(),
-                rngs=rngs,
-            )
-            for fan_in, fan_out, name in zip(sizes[:-1], sizes[1:], names, strict=True)
-        )
+        first = initialiser(first_initialiser).make()
+        square = initialiser(initialiser_name).make()
+        self.first = nnx.Param(first(rngs.params(), (features, width)))
+        keys = jax.random.split(rngs.params(), depth - 1)
+        self.hidden = nnx.Param(jax.vmap(lambda key: square(key, (width, width)))(keys))
 
-    def pre_activations(
-        self, x: jax.Array, perturbations: Sequence[jax.Array] | None = None
-    ) -> list[jax.Array]:
-        """Return h_1, ..., h_L; `perturbations` are added to them.
+    def pre_activations(self, x: jax.Array, perturbations: jax.Array | None = None) -> jax.Array:
+        """Return h_1, ..., h_L, stacked along a first axis.
 
-        The gradient with respect to a perturbation of value 0 is dL/dh_l exactly.
+        Args:
+            x: Inputs, (batch, features).
+            perturbations: Added to h_1, ..., h_L, (depth, batch, width); the gradient with
+                respect to a perturbation of value 0 is dL/dh_l exactly.
         """
-        found = []
-        for depth, layer in enumerate(self.layers):
-            h = layer(x if depth == 0 else self.phi(found[-1]))
-            found.append(h if perturbations is None else h + perturbations[depth])
-        return found
+        depth, width = self.hidden.shape[0] + 1, self.hidden.shape[-1]
+        if perturbations is None:
+            perturbations = jnp.zeros((depth, x.shape[0], width), x.dtype)
+        h_1 = x @ self.first[...] + perturbations[0]
+
+        def layer(h: jax.Array, step: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            kernel, perturbation = step
+            following = self.phi(h) @ kernel + perturbation
+            return following, following
+
+        _, rest = jax.lax.scan(layer, h_1, (self.hidden[...], perturbations[1:]))
+        return jnp.concatenate([h_1[None], rest])
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        """The last pre-activation h_L: the logits."""
+        """The last pre-activation h_L."""
         return self.pre_activations(x)[-1]

@@ -7,27 +7,29 @@ A function has ONE name in every layer; its arity stands here, its meaning in ea
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 from diffkit.core.errors import UnsupportedFunction
 
-Relation = Literal["lt", "le", "gt", "ge", "eq", "ne"]
-RELATIONS: tuple[str, ...] = get_args(Relation)
+Relation = str  # one of RELATIONS
+RELATIONS = ("lt", "le", "gt", "ge", "eq", "ne")
 Exact = Fraction | int | float
 Number = Any
 
 #: Function name -> (least, greatest) number of arguments; missing arguments have defaults.
 ARITY: dict[str, tuple[int, int]] = {
     **dict.fromkeys(
-        "exp expm1 exp2 log log1p log2 log10 sqrt rsqrt cbrt square abs sign floor ceil round trunc "
-        "sin cos tan cot sec csc asin acos atan sinh cosh tanh coth sech csch asinh acosh atanh "
-        "erf erfc erfi erfinv erfcinv lgamma digamma gamma lambertw bessel_i0e bessel_i1e "
+        "exp expm1 exp2 log log1p log2 log10 sqrt rsqrt cbrt square abs sign floor ceil round "
+        "trunc sin cos tan cot sec csc asin acos atan sinh cosh tanh coth sech csch asinh acosh "
+        "atanh erf erfc erfi erfinv erfcinv lgamma digamma gamma lambertw bessel_i0e bessel_i1e "
         "sigmoid softplus log_sigmoid relu relu6 selu gelu gelu_tanh silu swish mish softsign "
         "hard_tanh hard_sigmoid hard_swish entr log_cosh logit sinc "
         "normal_pdf normal_cdf log_normal_cdf expm1_over cosm1_over".split(),
         (1, 1),
     ),
-    **dict.fromkeys("atan2 logaddexp xlogy xlog1py hypot prelu rem mod pow polygamma".split(), (2, 2)),
+    **dict.fromkeys(
+        "atan2 logaddexp xlogy xlog1py hypot prelu rem mod pow polygamma".split(), (2, 2)
+    ),
     **dict.fromkeys("leaky_relu elu celu squareplus step huber hinge".split(), (1, 2)),
     "max": (1, 64),
     "min": (1, 64),
@@ -78,6 +80,18 @@ class Algebra(Protocol):
 
         Raises:
             Undecidable: the numbers are not known well enough.
+        """
+        ...
+
+    def is_finite(self, value: Number) -> Any:
+        """Whether `value` is neither infinite nor nan."""
+        ...
+
+    def integer(self, value: Number) -> int:
+        """Return `value` rounded toward zero.
+
+        Raises:
+            Undecidable: the number is not known well enough.
         """
         ...
 

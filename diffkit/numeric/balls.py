@@ -20,7 +20,7 @@ from diffkit.numeric.germs import Germ, GermAlgebra, Singular
 
 LADDER = (64, 128, 256, 512, 1024, 2048)
 WIDTH = 2.0**-60
-_INVISIBLE = 2.0**-1074 / 64  # an absolute width below every double counts as narrow
+_INVISIBLE = arb(2) ** -1080  # an absolute width below every double counts as narrow
 #: A jump smaller than this, relative, is a rounded constant in the program and no kink.
 NEGLIGIBLE = 2.0**-48
 
@@ -73,13 +73,18 @@ class Enclosure:
             return self.ball is other.ball and (self.low, self.high) == (other.low, other.high)
         return bool(self.ball.overlaps(other.ball))
 
-    def agrees(self, other: "Enclosure") -> bool:
-        """Whether they overlap, or differ by a rounded constant only (`NEGLIGIBLE`)."""
+    def agrees(self, other: "Enclosure", size: float = 0.0) -> bool:
+        """Whether they overlap, or differ by a rounded constant only (`NEGLIGIBLE`).
+
+        Args:
+            other: The other enclosure.
+            size: A magnitude the difference is small against, besides the two values.
+        """
         if self.overlaps(other):
             return True
         if self.ball is None or other.ball is None:
             return False
-        scale = max(abs(self.value), abs(other.value))
+        scale = max(abs(self.value), abs(other.value), size if size < inf else 0.0)
         return abs(nearest(self.ball - other.ball)) <= NEGLIGIBLE * scale < inf
 
 
@@ -253,8 +258,9 @@ def along(
         count = max(len(side) for side in (here, left, right, [None]) if side is not None)
         note = "a comparison of the program is not decided at the highest precision"
         return [DerivativeEnclosure(None, None, None, "undecided", note)] * count
+    size = max((abs(float(x)) for x in point), default=0.0)
     return [
-        _judge(values[0], before, after, order)
+        _judge(values[0], before, after, order, size)
         for values, before, after in zip(here, left, right, strict=True)
     ]
 
@@ -287,7 +293,11 @@ def _side(
         found = [
             [_answer(algebra, output, k, width) for k in range(order + 1)] for output in outputs
         ]
-        best = found if best is None else [_better(old, new) for old, new in zip(best, found)]
+        best = (
+            found
+            if best is None
+            else [_better(old, new) for old, new in zip(best, found, strict=True)]
+        )
         if all(_is_final(answer) for row in best for answer in row):
             break
     return best
@@ -316,11 +326,14 @@ def _is_final(answer: _Answer) -> bool:
 
 
 def _better(old: list[_Answer], new: list[_Answer]) -> list[_Answer]:
-    return [before if _is_final(before) or now is None else now for before, now in zip(old, new)]
+    return [
+        before if _is_final(before) or now is None else now
+        for before, now in zip(old, new, strict=True)
+    ]
 
 
 def _judge(
-    here: _Answer, left: list[_Answer], right: list[_Answer], order: int
+    here: _Answer, left: list[_Answer], right: list[_Answer], order: int, size: float
 ) -> DerivativeEnclosure:
     value = here if isinstance(here, Enclosure) and not here.is_infinite else None
     before, after = (_proper(side[order]) for side in (left, right))
@@ -339,7 +352,10 @@ def _judge(
     sides = {"left": left, "right": right}
     existing = {name: side for name, side in sides.items() if side[0] != "undefined"}
     for name, side in existing.items():
-        if not value.agrees(side[0]):
+        start = side[0]
+        slope = side[1] if order else None
+        shift = size * abs(slope.value) if isinstance(slope, Enclosure) else 0.0
+        if not isinstance(start, Enclosure) or not value.agrees(start, shift):
             return verdict("undefined", f"the value jumps: it is not the limit from the {name}")
     if not existing:
         return verdict("undefined", "an isolated point of the domain")
@@ -358,14 +374,19 @@ def _two_sided(
     order: int,
     verdict: Callable[..., DerivativeEnclosure],
 ) -> DerivativeEnclosure:
-    for k in range(1, order):
-        if not _same(left[k], right[k]):
-            return verdict("kink", f"the derivative of order {k} jumps")
-        if left[k].is_infinite:
-            return verdict("infinite", f"the derivative of order {k} is infinite")
-    before, after = left[order], right[order]
-    if before == "undefined" or after == "undefined":
+    pairs = [
+        (a, b)
+        for a, b in zip(left, right, strict=True)
+        if isinstance(a, Enclosure) and isinstance(b, Enclosure)
+    ]
+    if len(pairs) <= order:
         return verdict("undefined", "a one-sided derivative does not exist")
+    for k, (a, b) in enumerate(pairs[1:order], start=1):
+        if not a.agrees(b):
+            return verdict("kink", f"the derivative of order {k} jumps")
+        if a.is_infinite:
+            return verdict("infinite", f"the derivative of order {k} is infinite")
+    before, after = pairs[order]
     if before.is_infinite and after.is_infinite:
         note = "" if before.overlaps(after) else "a cusp: the two sides have opposite signs"
         return verdict("infinite", note)

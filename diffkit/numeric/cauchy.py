@@ -1,6 +1,7 @@
 r"""Rigorous n-th derivatives by Cauchy's formula, for functions given on complex balls.
 
-$$\frac{f^{(n)}(x)}{n!} = \frac{1}{r^n} \int_0^1 f(x + r e^{2\pi i\theta}) e^{-2\pi i n\theta} d\theta$$
+$$\frac{f^{(n)}(x)}{n!}
+= \frac{1}{r^n} \int_0^1 f(x + r e^{2\pi i\theta}) e^{-2\pi i n\theta}\,d\theta$$
 
 Used where python-flint knows a function on `acb` but has no series for it.
 """

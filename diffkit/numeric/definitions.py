@@ -122,8 +122,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "csch": lambda f, x: _c(f, 1) / f.sinh(x),
     # odd: |x| first, because x + sqrt(x^2 + 1) cancels for x < 0
     "asinh": lambda f, x: (
-        f.sign(x)
-        * f.log1p(f.abs(x) + x * x / (_c(f, 1) + f.sqrt(x * x + _c(f, 1))))
+        f.sign(x) * f.log1p(f.abs(x) + x * x / (_c(f, 1) + f.sqrt(x * x + _c(f, 1))))
     ),
     "acosh": lambda f, x: _c(f, 2) * f.asinh(f.sqrt((x - _c(f, 1)) / _c(f, 2))),
     "atanh": lambda f, x: (f.log1p(x) - f.log1p(-x)) / _c(f, 2),
@@ -138,9 +137,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "log_sigmoid": lambda f, x: -f.log1p(f.exp(-x)),
     "relu": lambda f, x: f.max(x, _c(f, 0)),
     "relu6": lambda f, x: f.min(f.max(x, _c(f, 0)), _c(f, 6)),
-    "leaky_relu": lambda f, x, a: f.algebra.select(
-        f.algebra.truth("ge", x, _c(f, 0)), x, a * x
-    ),
+    "leaky_relu": lambda f, x, a: f.algebra.select(f.algebra.truth("ge", x, _c(f, 0)), x, a * x),
     "prelu": lambda f, x, a: f.algebra.select(f.algebra.truth("ge", x, _c(f, 0)), x, a * x),
     "elu": _elu,
     "celu": _celu,
@@ -162,9 +159,7 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "step": _step,
     "huber": _huber,
     "hinge": lambda f, x, m: f.max(m - x, _c(f, 0)),
-    "log_cosh": lambda f, x: (
-        f.abs(x) + f.log1p(f.exp(-_c(f, 2) * f.abs(x))) - f.log(_c(f, 2))
-    ),
+    "log_cosh": lambda f, x: (f.abs(x) + f.log1p(f.exp(-_c(f, 2) * f.abs(x))) - f.log(_c(f, 2))),
     "logit": lambda f, x: f.log(x) - f.log1p(-x),
     "sinc": _over(lambda f, x: f.sin(x), Fraction(1)),
     "expm1_over": _over(lambda f, x: f.expm1(x), Fraction(1)),

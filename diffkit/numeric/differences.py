@@ -148,7 +148,7 @@ def _steps(x: float, grid: tuple[int, ...], domain: Domain | None) -> Array:
     # the grid stays within about |x| of x: farther away the function may be another one
     top = int(log2(max(abs(x), 1.0) / reach)) + 1
     bottom = int(log2(abs(x))) - 34 if x else -120
-    steps = 2.0 ** np.arange(top, bottom, -_RATIO)
+    steps: Array = np.ldexp(np.float64(1), np.arange(top, bottom, -_RATIO))
     steps = steps[steps >= spacing(abs(x) + reach * float(steps[-1])) if x else steps > 0]
     if domain is None:
         return steps

@@ -133,11 +133,20 @@ def _log_normal_cdf(x: float) -> float:
     return float(context.log(context.erfc(-context.mpf(x) / context.sqrt(2)) / 2))
 
 
+def _erfcinv(x: float) -> float:
+    context = mpmath.mp.clone()
+    context.dps = 40  # 1 - x keeps the digits of a small x
+    return float(context.erfinv(1 - context.mpf(x)))
+
+
 def _polygamma(n: Any, x: Any) -> Any:
-    orders = np.broadcast_to(np.asarray(n, dtype=np.float64), np.broadcast_shapes(
-        np.shape(n), np.shape(x)))
+    orders = np.broadcast_to(
+        np.asarray(n, dtype=np.float64), np.broadcast_shapes(np.shape(n), np.shape(x))
+    )
     values = np.broadcast_to(x, orders.shape)
-    flat = [mpmath.polygamma(int(k), float(v)) for k, v in zip(orders.flat, values.flat)]
+    flat = [
+        mpmath.polygamma(int(k), float(v)) for k, v in zip(orders.flat, values.flat, strict=True)
+    ]
     return np.array([float(v) for v in flat]).reshape(orders.shape)
 
 
@@ -218,7 +227,7 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "erfc": _erfc,
     "erfi": pointwise(mpmath.erfi),
     "erfinv": pointwise(mpmath.erfinv),
-    "erfcinv": pointwise(lambda x: mpmath.erfinv(1 - mpmath.mpf(x))),
+    "erfcinv": pointwise(_erfcinv),
     "lgamma": pointwise(math.lgamma),
     "gamma": pointwise(_gamma),
     "digamma": pointwise(mpmath.digamma),

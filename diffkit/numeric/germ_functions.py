@@ -293,7 +293,10 @@ def _floor(A: Any, x: Any) -> Any:
     value = x.terms.get((0, 0), fmpq(0))
     if isinstance(value, fmpq):
         whole = int(value.floor())
-        below = value == whole and A.sign(x - whole) < 0 if value == whole else False
+        try:
+            below = value == whole and A.sign(x - whole) < 0
+        except Undecidable:
+            return A.make({}, fault="undecided")
         return A.constant(whole - 1 if below else whole)
     whole = value.floor().unique_fmpz()
     if whole is None or value.contains_integer():
@@ -318,7 +321,7 @@ def _round(A: Any, x: Any) -> Any:
 
 
 def _lgamma(A: Any, x: Any) -> Any:
-    """log |Gamma(x)|."""
+    """The real log |Gamma(x)|."""
     if x.fault == "+inf":
         return x
     if x.fault or infinite_side(A, x):

@@ -23,14 +23,21 @@ from flint import arb, arb_series, ctx, fmpq
 from diffkit.core.errors import DiffkitError, TimeLimitExceeded, Undecidable
 from diffkit.numeric import germ_functions
 from diffkit.numeric.algebra import NAMED, Exact, Relation, unsupported, with_defaults
-
-Coefficient = fmpq | arb
-Exponent = int | Fraction
-Key = tuple[Exponent, int]
+from diffkit.numeric.germ_arithmetic import (
+    ARITHMETIC,
+    Coefficient,
+    Exponent,
+    Key,
+    ball,
+    exact,
+    from_series,
+    is_zero,
+    power,
+    sign_of,
+    tidy,
+)
 
 _EXTRA_TERMS = 4  # a division by t^k loses k terms; k <= 4 stays free
-_LARGEST_RATIONAL = 4096  # bits; beyond, a ball is cheaper and exact at the last precisions
-_FLIPPED = {"+inf": "-inf", "-inf": "+inf"}
 
 
 class Singular(DiffkitError):
@@ -157,6 +164,10 @@ class GermAlgebra:
         self.window, self.direction, self.bits = terms + _EXTRA_TERMS, direction, bits
         self.deadline = deadline
         self._memo: dict[tuple[Any, ...], Germ] = {}
+        #: Key of a square -> what was squared: sqrt(x*x) is |x|, exactly.
+        self.roots: dict[int, Germ] = {}
+        #: Key of a germ -> its negative, so that x + (-x) is the number zero.
+        self.opposites: dict[int, Germ] = {}
         self._serial = 0
 
     # Making germs
@@ -167,10 +178,10 @@ class GermAlgebra:
         """Return the germ of these terms, truncated to the window of the algebra."""
         kept: dict[Key, Coefficient] = {}
         for key, value in terms.items():
-            coefficient = _tidy(value)
+            coefficient = tidy(value)
             if coefficient is None:
                 fault = fault or "undecided"
-            elif not _is_zero(coefficient):
+            elif not is_zero(coefficient):
                 kept[key] = coefficient
         if fault:
             kept = {}
@@ -184,6 +195,8 @@ class GermAlgebra:
 
     def constant(self, value: Exact | arb | fmpq) -> Germ:
         """Return the constant germ `value`, exact for rationals and floats."""
+        item = getattr(value, "item", None)
+        value = value if item is None else item()  # a NumPy scalar
         known = self._memo.get(("constant", type(value), value)) if _hashable(value) else None
         if known is not None:
             return known
@@ -191,7 +204,7 @@ class GermAlgebra:
             fault = "nan" if value != value else ("+inf" if value > 0 else "-inf")
             made = self.make({}, fault=fault)
         else:
-            made = self.make({(0, 0): value if isinstance(value, arb | fmpq) else _exact(value)})
+            made = self.make({(0, 0): value if isinstance(value, arb | fmpq) else exact(value)})
         if _hashable(value):
             self._memo["constant", type(value), value] = made
         return made
@@ -200,7 +213,10 @@ class GermAlgebra:
         """Return x0 + direction * slope * t (x0 alone for direction 0)."""
         key = ("variable", Fraction(x0), Fraction(slope))
         if key not in self._memo:
-            terms = {(0, 0): _exact(x0), (1, 0): self.direction * _exact(slope)}
+            terms: dict[Key, Coefficient] = {
+                (0, 0): exact(x0),
+                (1, 0): self.direction * exact(slope),
+            }
             self._memo[key] = self.make(terms)
         return self._memo[key]
 
@@ -236,7 +252,9 @@ class GermAlgebra:
         germs = [self.lifted(argument) for argument in arguments]
         key = (name, *[germ.key for germ in germs])
         if key not in self._memo:
-            rule = _ARITHMETIC.get(name) or self.rules[name]
+            rule = ARITHMETIC.get(name) or self.rules[name]
+            if name not in ARITHMETIC and any(map(_is_blank, germs)):
+                return self.undecided()
             self._memo[key] = self._run(rule, *germs)
         return self._memo[key]
 
@@ -245,7 +263,7 @@ class GermAlgebra:
         base = self.lifted(base)
         key = ("power", base.key, exponent)
         if key not in self._memo:
-            self._memo[key] = self._run(_power, base, Fraction(exponent))
+            self._memo[key] = self._run(power, base, Fraction(exponent))
         return self._memo[key]
 
     def _run(self, rule: Callable[..., Germ], *arguments: Any) -> Germ:
@@ -266,9 +284,9 @@ class GermAlgebra:
             jet: (x0, n) -> Taylor series of f at x0 with at least n terms.
             inner: Germ with a finite limit.
         """
-        if any(e < 0 or (e == 0 and m) for e, m in inner.terms):
+        if inner.order <= 0 or any(e < 0 or (e == 0 and m) for e, m in inner.terms):
             return self.make({}, fault="undecided")
-        start = _ball(inner.terms.get((0, 0), fmpq(0)))
+        start = ball(inner.terms.get((0, 0), fmpq(0)))
         rest = {key: value for key, value in inner.terms.items() if key[0] > 0}
         if not rest:
             value = jet(start, 1)
@@ -279,13 +297,13 @@ class GermAlgebra:
         if all(m == 0 and e.denominator == 1 for e, m in rest):
             # a perturbation of valuation v loses nothing: f(c + h) = f(c) + f'(c) h + ...
             last = int(min(inner.order, step + self.window))
-            return _from_series(self, outer, rest, last)
+            return from_series(self, outer, rest, last)
         small = self.make(rest, inner.order)
         coefficients = outer.coeffs()
         total = self.make({}, order=0)
         for index in range(min(count, outer.prec) - 1, -1, -1):
             value = coefficients[index] if index < len(coefficients) else arb(0)
-            total = _add(self, _mul(self, small, total), self.make({(0, 0): value}))
+            total = small * total + self.make({(0, 0): value})
         return total
 
     # Decisions
@@ -303,7 +321,7 @@ class GermAlgebra:
         if germ.fault or not germ.terms:
             raise Undecidable(f"the sign of {germ!r} is not known at {self.bits} bits")
         exponent, logs = min(germ.terms, key=lambda key: (key[0], -key[1]))
-        sign = _sign(germ.terms[exponent, logs])
+        sign = sign_of(germ.terms[exponent, logs])
         if sign is None:
             raise Undecidable(f"a leading coefficient contains zero at {self.bits} bits")
         return -sign if logs % 2 else sign  # log t < 0
@@ -374,249 +392,13 @@ class GermAlgebra:
             ctx.prec = bits
 
 
-def _exact(value: Exact) -> fmpq:
-    numerator, denominator = Fraction(value).as_integer_ratio()
-    return fmpq(numerator, denominator)
-
-
-def _ball(value: Coefficient) -> arb:
-    return value if isinstance(value, arb) else arb(value)
-
-
 def _hashable(value: Any) -> bool:
     return not isinstance(value, arb | fmpq)
 
 
-def _tidy(value: Coefficient) -> Coefficient | None:
-    """`value` as an exact rational where it is one of moderate size; None when not finite."""
-    if isinstance(value, fmpq):
-        size = max(int(value.p).bit_length(), int(value.q).bit_length())
-        return value if size <= _LARGEST_RATIONAL else arb(value)
-    if not value.is_finite():
-        return None
-    if value.is_exact():
-        mantissa, exponent = value.man_exp()
-        if abs(exponent) < _LARGEST_RATIONAL // 2:
-            return fmpq(mantissa) * fmpq(2) ** int(exponent)
-    return value
-
-
-def _is_zero(value: Coefficient) -> bool:
-    # a ball that contains 0 is not 0: `!=` of balls means "certainly different"
-    return bool(value.is_zero()) if isinstance(value, arb) else value == 0
-
-
-def _sign(value: Coefficient) -> int | None:
-    if value > 0:
-        return 1
-    if value < 0:
-        return -1
-    return 0 if value == 0 else None
-
-
-def _add(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    if a.fault or b.fault:
-        return _faulty_sum(algebra, a, b)
-    terms = dict(a.terms)
-    order = min(a.order, b.order)
-    for key, value in b.terms.items():
-        terms[key] = terms[key] + value if key in terms else value
-    if order != inf:
-        terms = {key: value for key, value in terms.items() if key[0] < order}
-    return algebra.make(terms, order)
-
-
-def _faulty_sum(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    faults = {a.fault, b.fault} - {""}
-    if "undecided" in faults:
-        return algebra.make({}, fault="undecided")
-    if "nan" in faults or len(faults) > 1 or (a.fault == b.fault == "inf"):
-        return algebra.make({}, fault="nan")
-    return algebra.make({}, order=min(a.order, b.order), fault=faults.pop())
-
-
-def _neg(algebra: GermAlgebra, a: Germ) -> Germ:
-    terms = {key: -value for key, value in a.terms.items()}
-    return algebra.make(terms, a.order, _FLIPPED.get(a.fault, a.fault))
-
-
-def _sub(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    if a is b and not a.fault:
-        return algebra.constant(0)
-    return _add(algebra, a, _neg(algebra, b))
-
-
-def _mul(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    if a.fault or b.fault:
-        return _faulty_product(algebra, a, b)
-    if a.is_exact_zero or b.is_exact_zero:
-        return algebra.constant(0)
-    order = min(a.order + b.valuation, b.order + a.valuation)
-    terms: dict[Key, Coefficient] = {}
-    for (e, m), left in a.terms.items():
-        for (f, n), right in b.terms.items():
-            if e + f < order:
-                key = (e + f, m + n)
-                value = left * right
-                terms[key] = terms[key] + value if key in terms else value
-    return algebra.make(terms, order)
-
-
-def _faulty_product(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    faults = {a.fault, b.fault}
-    if "undecided" in faults:
-        return algebra.make({}, fault="undecided")
-    if "nan" in faults or a.is_exact_zero or b.is_exact_zero:
-        return algebra.make({}, fault="nan")
-    try:
-        known = [algebra.sign(germ) for germ in (a, b) if germ.fault != "inf"]
-    except Undecidable:
-        return algebra.make({}, fault="undecided")
-    sign = prod(known)
-    order = min(a.order if a.fault else inf, b.order if b.fault else inf)
-    if "inf" in faults:
-        return algebra.make({}, order, "inf")
-    return algebra.make({}, order, "+inf" if sign > 0 else "-inf")
-
-
-def _leading(algebra: GermAlgebra, g: Germ) -> tuple[Exponent, Coefficient] | None:
-    """Exponent and coefficient of a leading term without logarithm; None when not decided."""
-    if not g.terms:
-        return None
-    exponent = g.valuation
-    powers = [m for e, m in g.terms if e == exponent]
-    if powers != [0]:
-        return None
-    coefficient = g.terms[exponent, 0]
-    return None if _sign(coefficient) is None else (exponent, coefficient)
-
-
-def _relative_rest(
-    algebra: GermAlgebra, g: Germ, exponent: Exponent, coefficient: Coefficient
-) -> Germ:
-    """The h in g = coefficient * t^exponent * (1 + h)."""
-    terms = {
-        (e - exponent, m): value / coefficient for (e, m), value in g.terms.items() if e != exponent
-    }
-    return algebra.make(terms, g.order - exponent)
-
-
-def _inverse(algebra: GermAlgebra, g: Germ) -> Germ:
-    if g.fault in ("+inf", "-inf", "inf"):
-        # an infinite constant has the inverse 0; an infinite germ a flat, non-zero one
-        exact = g.order == inf
-        return algebra.constant(0) if exact else algebra.make({}, order=algebra.window)
-    if g.fault:
-        return g
-    if g.is_exact_zero:
-        return algebra.make({}, fault="inf")
-    return _power(algebra, g, Fraction(-1))
-
-
-def _div(algebra: GermAlgebra, a: Germ, b: Germ) -> Germ:
-    if a is b and not a.fault and not a.is_exact_zero and _leading(algebra, a) is not None:
-        return algebra.constant(1)
-    return _mul(algebra, a, _inverse(algebra, b))
-
-
-def _power(algebra: GermAlgebra, g: Germ, exponent: Fraction) -> Germ:
-    if exponent == 0:
-        return algebra.constant(1)
-    if exponent == 1:
-        return g
-    if g.fault or g.is_exact_zero:
-        return _faulty_power(algebra, g, exponent)
-    if exponent > 0 and exponent.denominator == 1 and exponent <= 64:
-        return _whole_power(algebra, g, int(exponent))
-    leading = _leading(algebra, g)
-    if leading is None:
-        return algebra.make({}, fault="undecided")
-    start, coefficient = leading
-    whole = exponent.denominator == 1
-    if not whole and coefficient < 0:
-        return algebra.make({}, fault="nan")
-    scale = algebra.make({(_plain(start * exponent), 0): _constant_power(coefficient, exponent)})
-    rest = _relative_rest(algebra, g, start, coefficient)
-    return _mul(algebra, scale, algebra.compose(_binomial_jet(exponent), rest))
-
-
-def _plain(exponent: Exponent) -> Exponent:
-    return int(exponent) if exponent.denominator == 1 else exponent
-
-
-def _faulty_power(algebra: GermAlgebra, g: Germ, exponent: Fraction) -> Germ:
-    if g.fault in ("nan", "undecided"):
-        return g
-    if g.is_exact_zero:
-        return algebra.constant(0) if exponent > 0 else algebra.make({}, fault="inf")
-    if exponent < 0:
-        small = _inverse(algebra, g)
-        return small if exponent == -1 else _power(algebra, small, -exponent)
-    if exponent.denominator != 1 and g.fault == "-inf":
-        return algebra.make({}, fault="nan")
-    odd = exponent.numerator % 2 == 1 and exponent.denominator == 1
-    fault = g.fault if odd or g.fault == "inf" else "+inf"
-    return algebra.make({}, g.order, fault)
-
-
-def _whole_power(algebra: GermAlgebra, g: Germ, n: int) -> Germ:
-    result, square = None, g
-    while n:
-        if n & 1:
-            result = square if result is None else _mul(algebra, result, square)
-        n >>= 1
-        if n:
-            square = _mul(algebra, square, square)
-    return result
-
-
-def _constant_power(base: Coefficient, exponent: Fraction) -> Coefficient:
-    if exponent.denominator == 1:
-        # a power of a rational stays exact while it is small
-        if isinstance(base, fmpq) and abs(exponent) <= 64:
-            return base ** int(exponent)
-        return _ball(base) ** int(exponent)
-    if exponent.denominator == 2:
-        root = _rational_root(base)
-        return (_ball(base).sqrt() if root is None else root) ** exponent.numerator
-    if exponent.denominator <= 64:
-        return _ball(base).root(exponent.denominator) ** exponent.numerator
-    return (_ball(base).log() * fmpq(exponent.numerator, exponent.denominator)).exp()
-
-
-def _rational_root(base: Coefficient) -> fmpq | None:
-    if not isinstance(base, fmpq):
-        return None
-    top, bottom = base.p.isqrt(), base.q.isqrt()
-    return fmpq(top, bottom) if top * top == base.p and bottom * bottom == base.q else None
-
-
-def _binomial_jet(exponent: Fraction) -> Callable[[arb, int], arb_series]:
-    """(1 + h)^exponent at h = 0."""
-    power = fmpq(exponent.numerator, exponent.denominator)
-
-    def jet(_: arb, count: int) -> arb_series:
-        coefficients, value = [], fmpq(1)
-        for k in range(count):
-            coefficients.append(arb(value))
-            value = value * (power - k) / (k + 1)
-        return arb_series(coefficients, prec=count)
-
-    return jet
-
-
-def _from_series(
-    algebra: GermAlgebra, outer: arb_series, rest: Mapping[Key, Coefficient], last: int
-) -> Germ:
-    """outer(h) for a perturbation h with whole exponents >= 1, known below `last`."""
-    coefficients = [arb(0)] * last
-    for (exponent, _), value in rest.items():
-        if exponent < last:
-            coefficients[int(exponent)] = _ball(value)
-    total = outer(arb_series(coefficients, prec=last))
-    values = total.coeffs()
-    known = min(last, total.prec)
-    return algebra.make({(k, 0): c for k, c in enumerate(values) if k < known}, known)
+def _is_blank(germ: Germ) -> bool:
+    """Whether not even the limit is known: every term was cancelled up to t^0."""
+    return not germ.fault and not germ.terms and germ.order <= 0
 
 
 def _derivative(algebra: GermAlgebra, germ: Germ, order: int) -> arb:
@@ -636,13 +418,13 @@ def _derivative(algebra: GermAlgebra, germ: Germ, order: int) -> arb:
     if order >= germ.order:
         raise Undecidable(f"the series is known below order {germ.order} only; use more terms")
     side = -1 if algebra.direction < 0 and order % 2 else 1
-    return _ball(germ.terms.get((order, 0), fmpq(0))) * (side * factorial(order))
+    return ball(germ.terms.get((order, 0), fmpq(0))) * (side * factorial(order))
 
 
 def _infinite(algebra: GermAlgebra, germ: Germ, key: Key, order: int) -> DiffkitError:
     """The sign of d^n/dt^n of c t^e log(t)^m as t -> 0+, n the order."""
     e, m = key
-    sign = _sign(germ.terms[key])
+    sign = sign_of(germ.terms[key])
     if sign is None:
         return Undecidable(f"a leading coefficient contains zero at {algebra.bits} bits")
     falling = prod(e - k for k in range(order))
@@ -652,13 +434,3 @@ def _infinite(algebra: GermAlgebra, germ: Germ, key: Key, order: int) -> Diffkit
         # e is one of 0..n-1: one log is differentiated away, (t^e log t)^(n) ~ (-1)^(n-e-1) t^(e-n)
         sign *= (-1) ** (order - int(e) - 1) * (-1) ** (m - 1)
     return Singular("infinite", sign * (algebra.direction**order if algebra.direction else 1))
-
-
-_ARITHMETIC: dict[str, Callable[..., Germ]] = {
-    "add": _add,
-    "sub": _sub,
-    "mul": _mul,
-    "div": _div,
-    "neg": _neg,
-    "inverse": _inverse,
-}

@@ -35,7 +35,9 @@ def sample(domain: Domain, count: int, seed: int = 0) -> list[Fraction]:
     Fraction(1, 2)
     """
     if domain.matrix_set:
-        raise UsageError(f"{domain} is a set of arrays; sample its entries where the arrays are made")
+        raise UsageError(
+            f"{domain} is a set of arrays; sample its entries where the arrays are made"
+        )
     rng = np.random.default_rng(seed)
     found: dict[Fraction, None] = {}
     sources = [_simple(domain), _uniform(domain, rng), _exponents(domain, rng)]

@@ -288,9 +288,9 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "step": lambda m, x, at_zero: at_zero if x == 0 else m.mpf(int(x > 0)),
     "huber": lambda m, x, d: x * x / 2 if abs(x) <= d else d * (abs(x) - d / 2),
     "hinge": lambda m, x, margin: max(margin - x, m.zero),
-    "log_cosh": lambda m, x: m.log1p(m.cosh(x) - 1) if abs(x) > 1 else m.log1p(
-        2 * m.sinh(x / 2) ** 2
-    ),
+    "log_cosh": lambda m, x: m.log1p(m.cosh(x) - 1)
+    if abs(x) > 1
+    else m.log1p(2 * m.sinh(x / 2) ** 2),
     "logit": lambda m, x: m.log(x) - m.log1p(-x),
     "sinc": lambda m, x: m.sinc(x),
     "normal_pdf": lambda m, x: m.npdf(x),
@@ -399,9 +399,7 @@ def _quotient_of(
     # forward differences D_k = sum_j (-1)^(k-j) C(k,j) f_j;  f^(n) = h^-n sum_k s(k,n) n!/k! D_k
     total = m.zero
     for k in range(order, count):
-        difference = sum(
-            ((-1) ** (k - j) * comb(k, j) * values[j] for j in range(k + 1)), m.zero
-        )
+        difference = sum(((-1) ** (k - j) * comb(k, j) * values[j] for j in range(k + 1)), m.zero)
         total += difference * _stirling(k, order) * m.factorial(order) / m.factorial(k)
     largest = max((abs(value) for value in values), default=m.zero)
     noise = m.eps * 10**6 * largest / abs(step) ** order

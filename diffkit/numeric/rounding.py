@@ -151,6 +151,8 @@ class RunningErrorAlgebra:
 
     def constant(self, value: Exact) -> Running:
         """Return `value`; a number the format cannot hold carries its conversion error."""
+        item = getattr(value, "item", None)
+        value = value if item is None else item()  # a NumPy scalar
         exact = self.exact.constant(value)
         held = isinstance(value, float) or _fits(value, self.format)
         return Running(self, exact, exact if held else self._rounded(exact, 1.0, "constant"))
@@ -251,12 +253,12 @@ class RunningErrorAlgebra:
             raise Undecidable("rounding may change an integer the program depends on")
         return whole
 
-    def _result(
-        self, name: str, exact: Germ, spread: Germ, ulps: float | None = None
-    ) -> Running:
+    def _result(self, name: str, exact: Germ, spread: Germ, ulps: float | None = None) -> Running:
         own = ALLOWANCE_OF_FORMAT.get(self.format.name, {})
         allowance = own.get(name, ALLOWANCE.get(name, _DEFAULT_ALLOWANCE))
-        return Running(self, exact, self._rounded(spread, allowance if ulps is None else ulps, name))
+        return Running(
+            self, exact, self._rounded(spread, allowance if ulps is None else ulps, name)
+        )
 
     def _rounded(self, spread: Germ, ulps: float, name: str) -> Germ:
         """The spread widened by one rounding; undecided when it may exceed the format."""

@@ -14,6 +14,7 @@ from typing import Any
 import mpmath
 import sympy as sp
 from mpmath.ctx_iv import MPIntervalContext
+from mpmath.libmp import mpf_floor, to_int
 
 from diffkit.core.errors import DomainError, Undecidable, UnsupportedFunction
 from diffkit.symbolic.vocabulary import definition
@@ -45,7 +46,7 @@ def enclose(expr: sp.Expr, box: Box, digits: int = 30) -> tuple[Fraction | float
     >>> low <= 0 and high >= 2
     True
     """
-    bound = _Enclosure(box, digits)(definition(expr))
+    bound = _Enclosure(box, digits).start(expr)
     return _fraction(bound.a), _fraction(bound.b)
 
 
@@ -57,7 +58,7 @@ def value(expr: sp.Expr, point: Point, digits: int = 30) -> mpmath.mpf:
         Undecidable: a comparison is too close to call.
         UnsupportedFunction: a function mpmath lacks.
     """
-    return _Value(point, digits)(definition(expr))
+    return _Value(point, digits).start(expr)
 
 
 class _Walker:
@@ -68,6 +69,13 @@ class _Walker:
     def __init__(self, context: Any):
         self.context = context
         self.memo: dict[sp.Basic, Any] = {}
+
+    def start(self, expr: sp.Basic) -> Any:
+        """Evaluate the whole expression."""
+        try:
+            return self(definition(expr))
+        except RecursionError:
+            raise UnsupportedFunction("the formula is nested too deeply to evaluate") from None
 
     def __call__(self, expr: sp.Basic) -> Any:
         found = self.memo.get(expr)
@@ -143,9 +151,9 @@ class _Walker:
         if condition in (sp.true, sp.false):
             return bool(condition)
         if isinstance(condition, sp.And):
-            return all([self.truth(part) for part in condition.args])
+            return all(self.truth(part) for part in condition.args)
         if isinstance(condition, sp.Or):
-            return any([self.truth(part) for part in condition.args])
+            return any(self.truth(part) for part in condition.args)
         if isinstance(condition, sp.Not):
             return not self.truth(condition.args[0])
         accepted = _SIGNS.get(type(condition))
@@ -275,6 +283,12 @@ def _quotient(above: Callable, below: Callable) -> Callable:
     return rule
 
 
+def _moderate(x: Any) -> Any:
+    """An argument of gamma away from its poles; mpmath's enclosure does not end at others."""
+    _needs(x.a > 0 and x.b < 10**5, "gamma of such an argument")
+    return x
+
+
 def _interval_sinh(context: Any, x: Any) -> Any:
     return (_exp(context, x) - _exp(context, -x)) / 2
 
@@ -308,7 +322,7 @@ def _interval_heaviside(context: Any, x: Any, at_zero: Any = None) -> Any:
 
 
 def _step_down(context: Any, x: Any) -> Any:
-    floors = [int(mpmath.libmp.to_int(mpmath.libmp.mpf_floor(end))) for end in x._mpi_]
+    floors = [int(to_int(mpf_floor(end))) for end in x._mpi_]
     return context.mpf(floors)
 
 
@@ -343,8 +357,8 @@ _ENCLOSURE_RULES: dict[str, Callable] = {
     "coth": _quotient(_interval_cosh, _interval_sinh),
     "sech": _quotient(lambda context, x: context.mpf(1), _interval_cosh),
     "csch": _quotient(lambda context, x: context.mpf(1), _interval_sinh),
-    "gamma": lambda context, x: context.gamma(x),
-    "loggamma": lambda context, x: context.loggamma(x),
+    "gamma": lambda context, x: context.gamma(_moderate(x)),
+    "loggamma": lambda context, x: context.loggamma(_moderate(x)),
     "Abs": lambda context, x: abs(x),
     "Max": _interval_max,
     "Min": _interval_min,

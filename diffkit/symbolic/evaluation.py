@@ -61,10 +61,14 @@ def evaluate(expr: sp.Expr, env: Environment | None = None, digits: int = 30) ->
     >>> evaluate(sp.exp(1) - 1, digits=10)
     1.718281828
     """
+    return _evaluate(expr, env or {}, digits, MAX_BITS)
+
+
+def _evaluate(expr: sp.Expr, env: Environment, digits: int, most_bits: int) -> sp.Float:
     bits = libmp.dps_to_prec(digits)
-    values = _by_symbol(expr, env or {})
+    values = _by_symbol(expr, env)
     precision = bits + GUARD_BITS
-    while precision <= MAX_BITS:
+    while precision <= most_bits:
         result = _Evaluation(precision, values).run(expr)
         if not isinstance(result, Undecidable):
             value, error = _checked(result)
@@ -72,7 +76,7 @@ def evaluate(expr: sp.Expr, env: Environment | None = None, digits: int = 30) ->
                 return sp.Float(sp.Float._new(value._mpf_, precision), digits)
         precision *= 2
     raise Undecidable(
-        f"{str(expr)[:60]} is zero or too close to it to be told apart with {MAX_BITS} bits; "
+        f"{str(expr)[:60]} is zero or too close to it to be told apart with {most_bits} bits; "
         "ask for `enclosure`, or prove the identity"
     )
 
@@ -97,7 +101,8 @@ def enclosure(
 def evaluate_at_precision(expr: sp.Expr, bits: int) -> sp.Expr | None:
     """Value of a number with `bits` bits for SymPy's `evalf`; None where there is none."""
     try:
-        return sp.Float._new(evaluate(expr, {}, libmp.prec_to_dps(bits) + 3)._mpf_, bits)
+        value = _evaluate(expr, {}, libmp.prec_to_dps(bits) + 3, 16 * (bits + GUARD_BITS))
+        return sp.Float._new(value._mpf_, bits)
     except DiffkitError:
         return None
 
@@ -223,30 +228,30 @@ class _Evaluation:
     def apply(self, function: Callable[..., Mpf], *bars: Bar) -> Bar:
         """`function` at the values, with the errors propagated one argument at a time."""
         values = [value for value, _ in bars]
-        centre = self.real(function, values, is_exact=all(error == 0 for _, error in bars))
+        centre = self.real(function, values)
+        moved = [
+            self.real(function, [*values[:position], end, *values[position + 1 :]])
+            for position, (value, error) in enumerate(bars)
+            if error != 0
+            for end in (value - error, value + error)
+        ]
+        if centre is None or None in moved:
+            # Outside the domain if all of the bar is, else at its edge.
+            kind = DomainError if centre is None and set(moved) <= {None} else Undecidable
+            raise kind("the value is not real or not finite at this point")
         total = self.ulp(centre)
-        for position, (value, error) in enumerate(bars):
-            if error == 0:
-                continue
-            ends = [
-                self.real(function, [*values[:position], end, *values[position + 1 :]], False)
-                for end in (value - error, value + error)
-            ]
+        for ends in zip(moved[::2], moved[1::2], strict=True):
             total += 2 * max(abs(end - centre) for end in ends)
         return centre, total
 
-    def real(self, function: Callable[..., Mpf], values: list[Mpf], is_exact: bool) -> Mpf:
-        """A finite real value of `function`, else the error that fits."""
-        kind: type[DiffkitError] = DomainError if is_exact else Undecidable
+    def real(self, function: Callable[..., Mpf], values: list[Mpf]) -> Mpf | None:
+        """The value of `function` if it is real and finite."""
         try:
             value = function(*values)
         except (ZeroDivisionError, ValueError, OverflowError, self.context.NoConvergence):
-            raise kind("the value is not finite at this point") from None
-        if isinstance(value, self.context.mpc):
-            raise kind("the value is not real at this point")
-        if not self.context.isfinite(value):
-            raise kind("the value is not finite at this point")
-        return value
+            return None
+        is_real = not isinstance(value, self.context.mpc)
+        return value if is_real and self.context.isfinite(value) else None
 
     def vocabulary(self, row: Row, args: list[Bar]) -> Bar:
         primitive = _rules(self.context).get(row.name)

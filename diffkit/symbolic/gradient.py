@@ -79,8 +79,8 @@ def gradient(
         CertificateError: a partial derivative fails the comparison (a defect of diffkit).
 
     >>> w, x, y = sp.symbols("w x y", real=True)
-    >>> gradient((w * x - y) ** 2, [w, y])
-    {w: 2*x*(w*x - y), y: -2*(w*x - y)}
+    >>> gradient((w * x - y) ** 2 / 2, [w, y])
+    {w: x*(w*x - y), y: -w*x + y}
     """
     sweep = _Sweep(expr, tuple(variables), conventions, names_adjoints=False)
     partials = sweep.run().expanded()
@@ -113,7 +113,7 @@ def _certify(
     domains: Mapping[str, Domain] | None,
 ) -> None:
     for variable, part in partials.items():
-        before = sp.Derivative(expr, variable) if expr.has(variable) else sp.S.Zero
+        before = sp.Derivative(expr, variable, evaluate=False)
         certify(before, part, domains=domains, points=1, digits=25)
 
 

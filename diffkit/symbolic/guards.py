@@ -14,15 +14,17 @@ from diffkit.symbolic.tokens import MAX_DIGITS
 
 #: Largest whole argument at which SymPy may expand a factorial, a gamma function or a zeta value.
 MAX_EXPANDED = 300
+#: Factors of a binomial coefficient of an irrational number, which SymPy writes out.
+MAX_FACTORS = 20
 _EXPANDED = frozenset(
     {"factorial", "binomial", "gamma", "loggamma", "digamma", "polygamma", "zeta", "beta"}
 )
 #: Functions whose value has as many digits as their argument is large.
 _LIMITS = {
     **dict.fromkeys(("exp", "sinh", "cosh", "sech", "csch", "erfi"), 1e5),
-    **dict.fromkeys(("floor", "ceil", "ceiling"), 1e15),
+    **dict.fromkeys(("floor", "ceiling"), 1e15),
 }
-_INTEGER_PARTS = frozenset({"floor", "ceil", "ceiling"})
+_INTEGER_PARTS = frozenset({"floor", "ceiling"})
 #: Comparisons of two arguments that the Max and Min of one formula may cost.
 MAX_COMPARISONS = 600
 
@@ -37,14 +39,21 @@ def check_power(base: sp.Expr, exponent: sp.Expr) -> None:
         return
     size = _magnitude(exponent)
     for factor in sp.Mul.make_args(base):
-        if factor.is_number and factor not in (sp.S.One, sp.S.NegativeOne, sp.S.Zero):
-            digits = (
-                _digits(factor) if factor.is_Rational else abs(log10(_magnitude(factor) or 1)) + 1
+        if not factor.is_number or factor in (sp.S.One, sp.S.NegativeOne, sp.S.Zero):
+            continue
+        if factor is sp.E:
+            check_call("exp", [exponent])
+        elif size * _power_digits(factor) > MAX_DIGITS:
+            raise TooLargeError(
+                f"this power has more than {MAX_DIGITS} digits; write a name for it"
             )
-            if size * digits > MAX_DIGITS:
-                raise TooLargeError(
-                    f"this power has more than {MAX_DIGITS} digits; write a name for it"
-                )
+
+
+def _power_digits(number: sp.Expr) -> float:
+    """Digits that each unit of the exponent adds to a power of `number`."""
+    if number.is_Rational:
+        return _digits(number)
+    return abs(log10(_magnitude(number) or 1)) + 1
 
 
 def check_product(factors: list[sp.Expr]) -> None:
@@ -60,10 +69,17 @@ def check_sum(terms: list[sp.Expr]) -> None:
 
 
 def check_call(name: str, args: list[sp.Expr]) -> None:
-    """Refuse a function of a number that SymPy would expand, or that is astronomically large."""
+    """Refuse a function of a number that SymPy would expand, or that is astronomically large.
+
+    Args:
+        name: Name of the SymPy class.
+        args: Its arguments.
+    """
     limit = MAX_EXPANDED if name in _EXPANDED else _LIMITS.get(name)
     if limit is None:
         return
+    if name == "binomial" and args[0].is_number and not args[0].is_Rational:
+        limit = MAX_FACTORS
     for arg in args:
         is_safe = not arg.is_number or (arg.is_Rational and name in _INTEGER_PARTS)
         if not is_safe and _magnitude(arg) > limit:

@@ -7,6 +7,7 @@ enclosure contradicts the relation.  Kinks split the domain and are then looked 
 """
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
 from math import inf
@@ -21,9 +22,9 @@ from diffkit.symbolic.cells import is_empty, root, tightened
 from diffkit.symbolic.enclosure import enclose
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import Point, domain_of, ordinary_points, simple_points
-from diffkit.symbolic.prove import Proof, prove_equal
+from diffkit.symbolic.prove import Proof, Status, prove_equal
 from diffkit.symbolic.reduction import NeedSign, Reduction, Setting, Undefined
-from diffkit.symbolic.signs import range_of
+from diffkit.symbolic.signs import range_of, to_rational
 from diffkit.symbolic.sums import closed_forms
 from diffkit.symbolic.tower import Element, TooLarge
 from diffkit.symbolic.vocabulary import definition
@@ -55,7 +56,7 @@ def prove_relation(relation: sp.Basic, domains: Domains | None = None) -> Proof:
     >>> prove_relation(x**2 - 2 * x + 1 >= 0).status
     'true'
     >>> prove_relation(x**2 > x).witness
-    {'x': Fraction(1, 1)}
+    {'x': Fraction(1, 2)}
     """
     domains = domains or {}
     if relation in (sp.true, sp.false):
@@ -98,8 +99,8 @@ def _any_of(proofs: list[Proof]) -> Proof:
 
 def _equality(relation: sp.Equality, domains: Domains) -> Proof:
     proof = prove_equal(relation.lhs, relation.rhs, domains)
-    status = {"equal": "true", "different": "false"}.get(proof.status, "unknown")
-    return Proof(status, proof.method, proof.scope, proof.error_probability, proof.witness)
+    statuses: dict[str, Status] = {"equal": "true", "different": "false"}
+    return replace(proof, status=statuses.get(proof.status, "unknown"))
 
 
 class _Inequality:
@@ -114,7 +115,7 @@ class _Inequality:
         self.strict = isinstance(relation, sp.StrictLessThan | sp.StrictGreaterThan | sp.Unequality)
         self.both_signs = isinstance(relation, sp.Unequality)
         self.difference = closed_forms(definition(self.shown), domains)
-        self.symbols = sorted(self.difference.free_symbols, key=str)
+        self.symbols: list[sp.Symbol] = sorted(self.difference.free_symbols, key=str)
 
     def answer(self) -> Proof:
         for contradicts in (self.is_reversed_at, self.is_equal_at):
@@ -272,7 +273,7 @@ class _Search:
         return self._by_exponential(r, element, strict)
 
     def _by_exponential(self, r: Reduction, element: Element, strict: bool) -> str:
-        """d > 0 where exp(d) > 1, for sums of logarithms."""
+        """D > 0 where exp(d) > 1, for sums of logarithms."""
         if not any(kernel.kind == "log" for kernel in r.tower.kernels):
             return ""
         excess = r.tower.subtract(r.exp(element), r.tower.rational(1))
@@ -286,7 +287,7 @@ class _Search:
         """One variable: minimum at an anchor, from which the function does not fall."""
         if len(expr.free_symbols) != 1 or self.depth >= DEPTH or expr.has(*_JUMPS):
             return ""
-        (x,) = expr.free_symbols
+        (x,) = sorted(expr.free_symbols, key=str)
         domain = domain_of(x, domains)
         if domain.integer or not self._is_continuous(expr, domains, facts):
             return ""
@@ -336,7 +337,7 @@ class _Search:
 
 def _finite_ends(domain: Domain) -> list[sp.Rational]:
     ends = [end for end in (domain.low, domain.high) if abs(end) < inf]
-    return [sp.Rational(end.numerator, end.denominator) for end in ends]
+    return [to_rational(end) for end in ends]
 
 
 def _without_modulus(expr: sp.Expr, domains: Domains) -> sp.Expr:

@@ -92,10 +92,11 @@ SPECIAL_FORMS: Mapping[str, tuple[int, float]] = {
 CONSTANTS: Mapping[str, sp.Expr] = {
     "pi": sp.pi,
     "E": sp.E,
-    "oo": sp.oo,
-    "inf": sp.oo,
     "EulerGamma": sp.EulerGamma,
 }
+
+#: Names of infinity, which only ends a range.
+INFINITE = frozenset({"oo", "inf"})
 
 #: Functions whose names are also common symbols: without parentheses they are symbols.
 ALSO_SYMBOLS = frozenset({"beta", "gamma", "zeta", "sigma", "psi", "Phi", "Gamma", "step", "hinge"})

@@ -6,6 +6,7 @@ fractional powers into roots of irreducible factors; functions of the vocabulary
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 import sympy as sp
@@ -27,15 +28,17 @@ RESTARTS = 60
 
 
 def normal_form(expr: sp.Expr, domains: Domains | None = None) -> sp.Expr:
-    """Return the normal form of `expr`: equal to it wherever `expr` is a finite real number.
+    """Return the normal form of `expr`: equal to it wherever both are finite real numbers.
 
     Args:
         expr: A real expression of SymPy and vocabulary functions.
         domains: Name -> domain of a symbol; what is left out is any real number.
 
     Returns:
-        A quotient of polynomials in the generators.  Expressions with one normal form are equal
-        wherever both are real; the converse holds for generators that are independent.
+        A quotient of polynomials in the generators; at single points where a modulus, a sign or
+        a denominator is zero it may be undefined though `expr` is not.  Expressions with one
+        normal form are equal wherever both are real; the converse holds for generators that are
+        independent.
 
     Raises:
         UnsupportedFunction: a function or constant without a rule.
@@ -54,7 +57,7 @@ def normal_form(expr: sp.Expr, domains: Domains | None = None) -> sp.Expr:
         raise NoClosedForm("the normal form is too big to write out; compare numerically") from None
     except Undefined:
         raise NoClosedForm(f"{expr} is nowhere a finite real number") from None
-    return form.replace(sp.Abs, lambda u: _without_modulus(u, domains))
+    return form.replace(sp.Abs, lru_cache(lambda u: _without_modulus(u, domains)))
 
 
 def _without_modulus(u: sp.Expr, domains: Domains) -> sp.Expr:
@@ -77,6 +80,8 @@ def reduce_in(setting: Setting, task: Callable[[Reduction], Answer]) -> Answer:
             return task(Reduction(setting, Tower(capacity)))
         except Refine:
             continue
+        except RecursionError:
+            raise TooLarge from None
         except OutOfGenerators:
             capacity *= 2
             if capacity > 200:

@@ -26,6 +26,8 @@ Form = dict[tuple[int, int], int]
 Generators = tuple[Callable[[int], Form], sp.Expr, sp.Expr]
 
 MAX_COST = 2_000
+#: Leibniz' rule is applied to products of at most this many factors.
+MAX_FACTORS = 4
 
 sigmoid = FUNCTIONS["sigmoid"]
 normal_pdf = FUNCTIONS["normal_pdf"]
@@ -124,9 +126,9 @@ def _leibniz(expr: sp.Expr, x: sp.Symbol, n: int) -> sp.Expr:
     first = sp.Mul(*plain) if plain else others.pop(0)
     if not others:
         return sp.diff(sp.expand(first), x, n)
-    if len(others) > 1 or not all(_has_recurrence(f, x) for f in others + [first] * (not plain)):
+    second = sp.Mul(*others)
+    if len(expr.args) > MAX_FACTORS or not all(_has_recurrence(f, x) for f in (first, second)):
         return _repeated(expr, x, n)
-    second = others[0]
     last = min(n, sp.degree(first, x)) if plain else n
     weights = {
         k: comb(n, k) * (sp.diff(first, x, k) if plain else _nth(first, x, k))
@@ -157,6 +159,10 @@ def _leibniz_centred(weights: dict[int, sp.Expr], second: sp.Expr, x: sp.Symbol,
 
 
 def _has_recurrence(factor: sp.Expr, x: sp.Symbol) -> bool:
+    if factor.is_polynomial(x):
+        return True
+    if isinstance(factor, sp.Add | sp.Mul):
+        return all(_has_recurrence(part, x) for part in factor.args)
     return _by_rule(factor, x, 1) is not None
 
 

@@ -16,13 +16,21 @@ import sympy as sp
 from sympy.core.relational import Relational
 from sympy.logic.boolalg import Boolean
 
-from diffkit.core.errors import ParseError, UnknownNameError
+from diffkit.core.errors import (
+    DomainError,
+    ParseError,
+    Undecidable,
+    UnknownNameError,
+    UnsupportedFunction,
+)
 from diffkit.symbolic import guards
+from diffkit.symbolic.evaluation import enclosure
 from diffkit.symbolic.grammar import Node, read
 from diffkit.symbolic.names import (
     ALSO_SYMBOLS,
     CALLEES,
     CONSTANTS,
+    INFINITE,
     SPECIAL_FORMS,
     closest,
     function_names,
@@ -33,6 +41,20 @@ from diffkit.symbolic.symbols import symbol
 MAX_ORDER = 100
 
 Built = TypeVar("Built")
+
+#: What SymPy 1.14 raises for constants outside a function's domain and for divergent sums
+#: when it tries to decide a sign; a reader of text cannot foresee every such place.
+_SYMPY_FAILURES = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NotImplementedError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+#: What a condition must not contain: SymPy would try to decide it by expanding every case.
+_NOT_IN_CONDITIONS = (sp.Piecewise, sp.Sum, sp.Product, sp.Integral, sp.Derivative)
 
 _RELATIONS: dict[str, type[Relational]] = {
     "<": sp.Lt,
@@ -77,13 +99,13 @@ def parse(
 
 
 class _Builder:
-    """Builds the expression of one text; `bound` holds the indices of enclosing sums."""
+    """Builds the expression of one text; `indices` holds the indices of enclosing sums."""
 
     def __init__(self, text: str, known: frozenset[str] | None, integers: frozenset[str]):
         self.text = text
         self.known = known
         self.integers = integers
-        self.bound: frozenset[str] = frozenset()
+        self.indices: frozenset[str] = frozenset()
         self.comparisons = 0
 
     def fail(self, reason: str, node: Node) -> NoReturn:
@@ -103,17 +125,35 @@ class _Builder:
         try:
             result = getattr(self, f"build_{node.kind}")(node)
             guards.check_result(result)
+            if isinstance(result, sp.Expr):
+                self.check_real(result, node)
         except guards.TooLargeError as error:
             self.fail(str(error), node)
-        if isinstance(result, sp.Expr):
-            self.check_real(result, node)
+        except (ParseError, UnknownNameError):
+            raise
+        except _SYMPY_FAILURES as error:
+            self.fail(f"SymPy cannot build this part ({type(error).__name__}); rewrite it", node)
         return result
 
     def check_real(self, result: sp.Expr, node: Node) -> None:
         if result.has(sp.nan, sp.zoo):
             self.fail("this divides by zero or has no value", node)
-        if result.has(sp.I) or (result.is_number and result.is_extended_real is False):
+        if result.has(sp.I):
             self.fail("this is not a real number; formulas are real", node)
+        if node.kind in ("call", "power") and not result.free_symbols:
+            try:
+                enclosure(result, bits=64)
+            except DomainError:
+                self.fail("this is not a real number; formulas are real", node)
+            except (Undecidable, UnsupportedFunction, UnknownNameError):
+                return
+
+    def closed(self, node: Node) -> sp.Expr:
+        """`node` as an expression whose sign SymPy may ask for: without a series of numbers."""
+        result = self.value(node)
+        if _is_open_number(result):
+            self.fail("a Sum or Integral of numbers cannot stand here; write its value", node)
+        return result
 
     def value(self, node: Node) -> sp.Expr:
         """`node` as an expression."""
@@ -131,15 +171,35 @@ class _Builder:
             self.fail("a condition such as x > 0 is needed here", node)
         return result
 
+    def branch_condition(self, node: Node) -> Boolean:
+        """`node` as a condition of a Piecewise."""
+        result = self.condition(node)
+        if result.has(*_NOT_IN_CONDITIONS):
+            self.fail("a condition compares plain expressions; name a part and use its name", node)
+        return result
+
+    def bound(self, node: Node) -> sp.Expr:
+        """`node` as the end of a range, the one place where oo may stand."""
+        if node.kind == "negate":
+            return -self.bound(node.args[0])
+        if node.kind == "name" and node.name in INFINITE and not self.is_known(node.name):
+            return sp.oo
+        return self.closed(node)
+
+    def is_known(self, name: str) -> bool:
+        return name in self.indices or (self.known is not None and name in self.known)
+
     def build_number(self, node: Node) -> sp.Expr:
         return sp.Rational(node.value.numerator, node.value.denominator)
 
     def build_name(self, node: Node) -> sp.Expr:
         name = node.name
-        if name in self.bound:
+        if name in self.indices:
             return symbol(name, integer=True)
         if self.known is not None and name in self.known:
             return self.symbol(name)
+        if name in INFINITE:
+            self.fail("oo only stands in a range such as (x, 0, oo)", node)
         if name in CONSTANTS:
             return CONSTANTS[name]
         if name in ("True", "False"):
@@ -174,7 +234,7 @@ class _Builder:
     def build_product(self, node: Node) -> sp.Expr:
         factors = [self.value(node.args[0])]
         for operator, arg in zip(node.operators, node.args[1:], strict=True):
-            factor = self.value(arg)
+            factor = self.closed(arg) if operator == "/" else self.value(arg)
             if operator == "/" and factor.is_zero:
                 self.fail("this divides by zero", arg)
             factors.append(1 / factor if operator == "/" else factor)
@@ -182,7 +242,7 @@ class _Builder:
         return sp.Mul(*factors)
 
     def build_power(self, node: Node) -> sp.Expr:
-        base, exponent = (self.value(arg) for arg in node.args)
+        base, exponent = (self.closed(arg) for arg in node.args)
         return self.power(base, exponent, node)
 
     def power(self, base: sp.Expr, exponent: sp.Expr, node: Node) -> sp.Expr:
@@ -230,10 +290,10 @@ class _Builder:
                 node,
             )
         self.check_arity(node, callee.least, callee.most)
-        args = [self.value(arg) for arg in node.args]
+        args = [self.closed(arg) for arg in node.args]
         if callee.make is sp.Pow:
             return self.power(*args, node)
-        guards.check_call(name, args)
+        guards.check_call(getattr(callee.make, "__name__", name), args)
         result = callee.make(*args)
         if isinstance(result, sp.Max | sp.Min):
             self.comparisons += len(result.args) ** 2
@@ -260,7 +320,7 @@ class _Builder:
         return parts[0] if len(parts) == 1 else parts[0] / parts[1]
 
     def form_where(self, node: Node) -> sp.Expr:
-        condition = self.condition(node.args[0])
+        condition = self.branch_condition(node.args[0])
         return sp.Piecewise((self.value(node.args[1]), condition), (self.value(node.args[2]), True))
 
     def form_Piecewise(self, node: Node) -> sp.Expr:
@@ -270,7 +330,7 @@ class _Builder:
                 self.fail(
                     "Piecewise takes pairs: Piecewise((value, condition), (value, True))", arg
                 )
-            pairs.append((self.value(arg.args[0]), self.condition(arg.args[1])))
+            pairs.append((self.value(arg.args[0]), self.branch_condition(arg.args[1])))
         return sp.Piecewise(*pairs)
 
     def form_derivative(self, node: Node) -> sp.Expr:
@@ -306,7 +366,7 @@ class _Builder:
             if arg.kind != "tuple" or len(arg.args) != 3:
                 self.fail("an integral takes its range: Integral(f, (x, a, b))", arg)
             variable, low, high = arg.args
-            limits.append((self.variable(variable), self.value(low), self.value(high)))
+            limits.append((self.variable(variable), self.bound(low), self.bound(high)))
         return sp.Integral(target, *limits)
 
     def form_series(self, node: Node) -> sp.Expr:
@@ -317,32 +377,37 @@ class _Builder:
                 self.fail(f"{node.name} takes a range: {node.name}(f, (i, 1, n))", arg)
         names = [arg.args[0].name for arg in ranges]
         for name, arg in zip(names, ranges, strict=True):
-            if name in CONSTANTS:
+            if name in CONSTANTS or name in INFINITE:
                 self.fail(f"{name} is a constant; call the index i", arg)
         target = self.within(names, lambda: self.value(node.args[0]))
         limits = []
         for position, (name, arg) in enumerate(zip(names, ranges, strict=True)):
             # The first range is the innermost, so its bounds may use the indices after it.
             low, high = self.within(
-                names[position + 1 :], lambda arg=arg: [self.value(bound) for bound in arg.args[1:]]
+                names[position + 1 :], lambda arg=arg: [self.bound(end) for end in arg.args[1:]]
             )
             limits.append((symbol(name, integer=True), low, high))
         return (sp.Sum if node.name == "Sum" else sp.Product)(target, *limits)
 
     def within(self, names: list[str], build: Callable[[], Built]) -> Built:
         """What `build` returns while `names` are indices."""
-        before = self.bound
-        self.bound = before | frozenset(names)
+        before = self.indices
+        self.indices = before | frozenset(names)
         try:
             return build()
         finally:
-            self.bound = before
+            self.indices = before
 
 
 _FORMS = {"Derivative": "derivative", "diff": "derivative", "Sum": "series", "Product": "series"}
 
 
+def _is_open_number(expr: sp.Expr) -> bool:
+    """Whether `expr` contains a sum, product or integral of numbers, whose value is open."""
+    return any(not part.free_symbols for part in expr.atoms(sp.Sum, sp.Product, sp.Integral))
+
+
 def _relation(left: sp.Expr, operator: str, right: sp.Expr) -> Boolean:
     """The relation as written; decided at once only between numbers."""
-    is_decided = left.is_number and right.is_number
+    is_decided = all(side.is_number and not _is_open_number(side) for side in (left, right))
     return _RELATIONS[operator](left, right, evaluate=is_decided)

@@ -56,16 +56,21 @@ def domain_of(symbol: sp.Symbol, domains: Domains) -> Domain:
 
 
 def _draw(chooser: random.Random, domain: Domain, width: int) -> Fraction:
-    low, high = domain.low, domain.high
-    if low == -inf and high == inf:
-        low, high = Fraction(-width), Fraction(width)
-    elif low == -inf:
-        low = high - width
-    elif high == inf:
-        high = low + width
+    low, high = _window(domain, width)
     if low == high:
         return low
     if domain.integer:
         return Fraction(chooser.randint(ceil(low), max(ceil(low), floor(high))))
     denominator = chooser.choice(_DENOMINATORS)
     return low + (high - low) * Fraction(chooser.randint(1, denominator - 1), denominator)
+
+
+def _window(domain: Domain, width: int) -> tuple[Fraction, Fraction]:
+    """A bounded part of the domain, next to its finite end if it has one."""
+    if domain.low == -inf and domain.high == inf:
+        return Fraction(-width), Fraction(width)
+    if domain.low == -inf:
+        return Fraction(domain.high) - width, Fraction(domain.high)
+    if domain.high == inf:
+        return Fraction(domain.low), Fraction(domain.low) + width
+    return Fraction(domain.low), Fraction(domain.high)

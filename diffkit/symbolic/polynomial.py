@@ -24,7 +24,7 @@ def cancelled_forms(total: sp.Expr) -> Iterator[Form]:
 
     >>> s, y = sp.symbols("s y")
     >>> [form for _, form in cancelled_forms(y * (1 - s) - (1 - y) * s)][-1]
-    [(s - y, 1)]
+    [(-s + y, 1)]
     """
     yield sp.S.One, [(total, sp.S.One)]
     if not isinstance(total, sp.Add) or expanded_size(total) > MAX_EXPANDED:
@@ -74,7 +74,12 @@ def generators(expr: sp.Expr) -> list[sp.Expr]:
             stack.append(node.base)
         elif not node.is_Rational:
             found[node] = None
-    return sorted(found, key=sp.default_sort_key)
+    # nan, "no derivative here" in a branch, has no place in SymPy's order: it goes last
+    return sorted(found, key=_position)
+
+
+def _position(node: sp.Expr) -> tuple[bool, object]:
+    return (True, ()) if node is sp.nan else (False, sp.default_sort_key(node))
 
 
 def _in_ring(expr: sp.Expr, index: dict[sp.Expr, PolyElement], ring: PolyRing) -> PolyElement:

@@ -44,7 +44,7 @@ class Product:
             for factor in base.args:
                 self.multiply(*base_and_exponent(factor, exponent))
         elif isinstance(base, sp.exp):
-            scale, core = base.args[0].as_coeff_Mul()
+            scale, core = scale_and_core(base.args[0])
             self.shift(sp.exp(core), scale * exponent)
         elif isinstance(base, sp.Add) and is_whole:
             content, oriented = self._orient(base)
@@ -124,6 +124,17 @@ def base_and_exponent(factor: sp.Expr, outer: sp.Expr = sp.S.One) -> tuple[sp.Ex
     if isinstance(factor, sp.Pow) and factor.exp.is_Rational and outer.is_Integer:
         return factor.base, factor.exp * outer
     return factor, outer
+
+
+def scale_and_core(argument: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+    """2x - 2y as 2 and x - y: one core for all exponentials that are powers of each other."""
+    scale, core = argument.as_coeff_Mul()
+    if isinstance(core, sp.Add):
+        content, core = core.primitive()
+        scale *= content
+        if core.could_extract_minus_sign():
+            scale, core = -scale, -core
+    return scale, core
 
 
 def common_factors(terms: list[Product]) -> Iterator[Product]:

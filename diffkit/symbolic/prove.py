@@ -24,7 +24,7 @@ from diffkit.core.errors import (
 )
 from diffkit.symbolic.cells import is_empty, root, tightened
 from diffkit.symbolic.enclosure import enclose, value
-from diffkit.symbolic.identity_test import error_probability_of_zero
+from diffkit.symbolic.identity import error_probability_of_zero
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import Point, domain_of, ordinary_points, simple_points
 from diffkit.symbolic.reduction import NeedSign, Reduction, Setting, Undefined
@@ -37,7 +37,7 @@ Domains = Mapping[str, Domain]
 Status = Literal["equal", "different", "unknown", "true", "false"]
 
 #: Cells a proof by cases may have, and points at which the sides are compared.
-CELLS, POINTS, LEAST_POINTS = 16, 12, 3
+CELLS, POINTS = 16, 12
 #: Digits of a comparison, and how much of them two precisions must share to separate two sides.
 DIGITS, MARGIN = 50, 20
 #: Nested proofs at kinks.
@@ -64,6 +64,7 @@ class Proof:
     witness: dict[str, Fraction] | None = None
 
     def __bool__(self) -> bool:
+        """Whether the identity or the relation was proved."""
         return self.status in ("equal", "true")
 
 
@@ -109,6 +110,7 @@ class _Outcome:
     cells: int = 0
     is_inhabited: bool = False
     failure: str = ""
+    failed_in: Domains | None = None
 
 
 class _Question:
@@ -131,20 +133,44 @@ class _Question:
             how += "" if self.shown[0] == self.shown[1] else " once definitions are written out"
             return Proof("equal", how, self.same_scope(), 0.0)
         if comparison.one_sided is not None:
-            return self.one_sided(comparison)
+            return self.one_sided(comparison.one_sided)
         if comparison.can_evaluate and not comparison.agreements:
             reason = "no point was found where both sides are real"
             return Proof("unknown", "numerical comparison", reason)
         outcome = _Outcome()
         self.by_cases({}, outcome)
+        if outcome.failed_in is not None:
+            # The cell may be a part of the domain that no ordinary point has hit.
+            nearer = Comparison(self.left, self.right, self.within, self.symbols, outcome.failed_in)
+            if nearer.witness is not None:
+                return self.different(nearer)
+        for place in (*outcome.kinks, *outcome.poles):
+            if self.vanishes_everywhere(place):
+                outcome.failure = f"{place} seems to be zero everywhere"
         if outcome.failure or not outcome.is_inhabited:
             return self.unknown(outcome, comparison)
+        if comparison.disagreements:
+            raise CertificateError(
+                f"{self.shown[0]} and {self.shown[1]} share a normal form but not their values; "
+                "please report this defect"
+            )
         return self.equal(self.method(outcome), outcome)
+
+    def vanishes_everywhere(self, place: sp.Expr) -> bool:
+        """Whether a kink or pole, expected on a null set, is zero at every point tried."""
+        symbols = sorted(place.free_symbols, key=str)
+        numbers = []
+        for point in ordinary_points(symbols, self.domains, POINTS if symbols else 1):
+            try:
+                numbers.append(_value_or_none(place, point))
+            except UnsupportedFunction:
+                return False
+        known = [abs(number) for number in numbers if number is not None]
+        return bool(known) and max(known) < 10.0**-MARGIN
 
     def same_scope(self) -> str:
         return f"{_describe_domains(self.symbols, self.domains)}; wherever it is a real number"
 
-    # ------------------------------------------------------------------ cases
     def by_cases(self, facts: dict[sp.Expr, int], outcome: _Outcome) -> None:
         """Prove the sides equal in the cell where `facts` hold, splitting it where needed."""
         cut = tightened(self.domains, facts)
@@ -211,9 +237,9 @@ class _Question:
             is_zero, error = found is not None, found or 0.0
         outcome.error += error
         if not is_zero:
+            outcome.failed_in = r.setting.domains
             outcome.failure = "the normal forms differ, yet no point was found that separates them"
 
-    # ------------------------------------------------------------------ answers
     def method(self, outcome: _Outcome) -> str:
         how = "identity testing modulo a 61-bit prime" if outcome.error else "equal normal forms"
         return f"{how} in each of {outcome.cells} cases" if outcome.cells > 1 else how
@@ -264,8 +290,7 @@ class _Question:
         scope = f"at {_describe_point(point)} the left side is {left}, the right side {right}"
         return Proof("different", comparison.certificate, scope, 0.0, _by_name(point))
 
-    def one_sided(self, comparison: "Comparison") -> Proof:
-        point = comparison.one_sided
+    def one_sided(self, point: Point) -> Proof:
         scope = f"at {_describe_point(point)} only one side is a real number"
         return Proof("unknown", "domains differ", scope, None, _by_name(point))
 
@@ -277,7 +302,7 @@ class _Question:
 
 
 class Comparison:
-    """Values of two sides at ordinary points: agreements, or the first point that separates them."""
+    """Values of two sides at ordinary points: agreements, or a first point that separates them."""
 
     def __init__(
         self,
@@ -287,9 +312,10 @@ class Comparison:
         symbols: list[sp.Symbol],
         domains: Domains,
     ):
+        """Compare at once; the attributes hold the result."""
         self.left, self.right, self.within = left, right, within
         self.symbols, self.domains = symbols, domains
-        self.agreements = 0
+        self.agreements = self.disagreements = 0
         self.can_evaluate = True
         self.witness: Point | None = None
         self.one_sided: Point | None = None
@@ -317,11 +343,23 @@ class Comparison:
             if (left is None) != (right is None) and self.one_sided is None:
                 self.one_sided = point
             return ""
-        size = max(abs(left), abs(right), 1)
-        if abs(left - right) <= size * Fraction(1, 10 ** (DIGITS - MARGIN)).__float__():
+        if _is_close(left, right):
             self.agreements += 1
             return ""
-        return certified_difference(self.left, self.right, point)
+        certificate = certified_difference(self.left, self.right, point)
+        if not certificate:
+            self._look_closer(point)
+        return certificate
+
+    def _look_closer(self, point: Point) -> None:
+        """Values that differ without a certificate: cancellation, or a defect."""
+        sides = [_value_or_none(side, point, 4 * DIGITS) for side in (self.left, self.right)]
+        if None in sides:
+            return
+        if _is_close(*sides):
+            self.agreements += 1
+        else:
+            self.disagreements += 1
 
     def simplest_witness(self) -> Point:
         """A separating point with small numbers, off the kinks; the found one if there is none."""
@@ -357,9 +395,13 @@ def _two_precisions(left: sp.Expr, right: sp.Expr, point: Point) -> str:
     return "two precisions agree on a difference at a point" if is_stable and is_wide else ""
 
 
-def _value_or_none(expr: sp.Expr, point: Point) -> Any:
+def _is_close(left: Any, right: Any) -> bool:
+    return abs(left - right) <= max(abs(left), abs(right), 1) * 10.0 ** (MARGIN - DIGITS)
+
+
+def _value_or_none(expr: sp.Expr, point: Point, digits: int = DIGITS) -> Any:
     try:
-        return value(expr, point, DIGITS)
+        return value(expr, point, digits)
     except (DomainError, Undecidable):
         return None
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import sympy as sp
 
-from diffkit.symbolic.products import Product
+from diffkit.symbolic.products import Product, scale_and_core
 from diffkit.symbolic.vocabulary import FUNCTIONS
 
 sigmoid = FUNCTIONS["sigmoid"]
@@ -70,7 +70,7 @@ def recognise_sigmoid(product: Product) -> None:
         if pair is None or pair.a != pair.b or sp.S.Zero not in pair[:2]:
             continue
         inner, count = pair.p + pair.q, -product.powers[base]
-        scale, core = inner.as_coeff_Mul()
+        scale, core = scale_and_core(inner)
         raised = product.powers.get(sp.exp(core), sp.S.Zero) / scale
         if not (count.is_Integer and count > 0 and raised.is_Integer):
             continue

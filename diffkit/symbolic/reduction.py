@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from math import inf, lcm
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 import sympy as sp
 from sympy import QQ
@@ -17,8 +17,9 @@ from sympy.core.function import Application
 from sympy.polys.rings import PolyElement
 
 from diffkit.core.domain import Domain
-from diffkit.core.errors import UnsupportedFunction
-from diffkit.symbolic.signs import range_of
+from diffkit.core.errors import Undecidable, UnsupportedFunction
+from diffkit.symbolic.points import domain_of
+from diffkit.symbolic.signs import range_of, to_rational
 from diffkit.symbolic.tower import Element, Kernel, Refine, TooLarge, Tower
 
 #: Integers are split into primes by trial division up to this.
@@ -29,6 +30,7 @@ class NeedSign(Exception):
     """The sign of `expr` must be known: the caller splits into the cells > 0 and < 0."""
 
     def __init__(self, expr: sp.Expr):
+        """Ask for the sign of `expr`."""
         self.expr = expr
         super().__init__(f"the sign of {expr} is needed")
 
@@ -55,6 +57,10 @@ class Setting:
     splits: bool = True
     outer: Mapping[str, Domain] | None = None
 
+    def is_discrete(self, expr: sp.Expr) -> bool:
+        """Whether a symbol of `expr` takes whole numbers only: continuity says nothing then."""
+        return any(domain_of(symbol, self.domains).integer for symbol in expr.free_symbols)
+
     def strict_sign(self, expr: sp.Expr) -> int | None:
         """The sign of `expr` on the whole domain; None if it may be zero."""
         domains = self.domains if self.outer is None else self.outer
@@ -67,6 +73,7 @@ class Reduction:
     rules: ClassVar[dict[str, Callable]] = {}
 
     def __init__(self, setting: Setting, tower: Tower):
+        """Start with nothing walked and nothing needed."""
         self.setting = setting
         self.tower = tower
         self.memo: dict[sp.Basic, Element] = {}
@@ -82,6 +89,7 @@ class Reduction:
         self._taken: set[tuple[str, sp.Expr]] = set()
 
     def __call__(self, expr: sp.Basic) -> Element:
+        """Return the element of `expr`."""
         found = self.memo.get(expr)
         if found is None:
             found = self.memo[expr] = self._visit(expr)
@@ -131,14 +139,17 @@ class Reduction:
         made = func(*arguments)
         if not isinstance(made, func):
             return self(made)
-        kernel = Kernel(func.__name__, made, parts=parts)
+        return self.known_call(made, parts=parts)
+
+    def known_call(self, call: sp.Expr, *, parts: tuple[Any, ...] = ()) -> Element:
+        """The generator of a call whose arguments are normal."""
+        kernel = Kernel(call.func.__name__, call, parts=parts)
         return self.tower.monomial(self.tower.generator(kernel))
 
     def normal(self, expr: sp.Expr) -> sp.Expr:
         """The normal form of an argument, as an expression."""
         return self.tower.expr(self.tower.canonical(self(expr)))
 
-    # ------------------------------------------------------------------ signs
     def sign(self, factor: PolyElement) -> int | None:
         """The sign of a factor on the domain and in the cell; 0 may be a value."""
         if factor not in self._signs:
@@ -164,8 +175,8 @@ class Reduction:
         variable = sp.Dummy()
         poly = sp.Poly.from_dict({(m[used[0]],): _rational(c) for m, c in factor.terms()}, variable)
         reach = range_of(self.tower.kernels[used[0]].expr, self.setting.domains)
-        ends = [None if abs(end) == inf else sp.Rational(end.numerator, end.denominator)
-                for end in (reach.low, reach.high)]  # fmt: skip
+        bounds = (reach.low, reach.high)
+        ends = [None if abs(end) == inf else to_rational(end) for end in bounds]
         if poly.count_roots(*ends):
             return None
         at = ends[0] if ends[0] is not None else ends[1] if ends[1] is not None else sp.S.Zero
@@ -191,6 +202,7 @@ class Reduction:
         """Remember that the formula changes branch where `factor` is zero."""
         expr = self.tower.poly_expr(factor)
         if self.setting.strict_sign(expr) is None:
+            jumps = jumps or self.setting.is_discrete(expr)
             self.kinks[expr] = self.kinks.get(expr, False) or jumps
 
     def known_sign(self, factor: PolyElement) -> int | None:
@@ -201,9 +213,13 @@ class Reduction:
     def need_sign(self, factor: PolyElement) -> int:
         """`known_sign`, or ask for it."""
         known = self.known_sign(factor)
-        if known is None:
-            raise NeedSign(self.tower.poly_expr(factor))
-        return known
+        return self._ask(factor) if known is None else known
+
+    def _ask(self, factor: PolyElement) -> NoReturn:
+        expr = self.tower.poly_expr(factor)
+        if not expr.free_symbols:
+            raise Undecidable(f"the sign of the number {_short(expr)} cannot be decided")
+        raise NeedSign(expr)
 
     def require_positive(self, element: Element, *, strict: bool = True) -> None:
         """Note what makes `element` positive, as something that must be so for a real value.
@@ -231,7 +247,6 @@ class Reduction:
         if len(unknown) == 1:
             self.inferred.setdefault(unknown[0], sign)
 
-    # ------------------------------------------------------------------ powers
     def _pow(self, base: sp.Expr, exponent: sp.Expr) -> Element:
         if exponent.is_Integer:
             return self._whole_power(self(base), int(exponent))
@@ -327,7 +342,7 @@ class Reduction:
         """The sign s with |factor| = s * factor; 1 for a factor whose modulus is a generator."""
         known = self.known_sign(factor)
         if known is None and self.setting.splits:
-            raise NeedSign(self.tower.poly_expr(factor))
+            self._ask(factor)
         return known or 1
 
     def _root(self, factor: PolyElement, exponent: Fraction) -> Element:
@@ -337,7 +352,7 @@ class Reduction:
         sign = self.known_sign(factor)
         if sign is None:
             if self.setting.splits:
-                raise NeedSign(expr)
+                self._ask(factor)
             modulus = self._abs_generator(factor).factors
             (rhs,) = modulus
         else:
@@ -411,9 +426,8 @@ class Reduction:
         self._taken.add((kind, key))
         return needed
 
-    # ------------------------------------------------------------------ exponentials
     def exp(self, element: Element) -> Element:
-        """exp of an element, split into the exponentials of its terms."""
+        """Exp of an element, split into the exponentials of its terms."""
         terms = self.tower.terms(self.tower.canonical(element))
         return self.tower.multiply(*[self.exp_term(times, unit) for times, unit in terms])
 
@@ -428,6 +442,8 @@ class Reduction:
         if kernel is not None and kernel.kind == "LambertW":
             # W exp(W) = u, so exp(W) = u/W, which is positive.
             ratio = self.tower.multiply(kernel.parts[0], self.tower.inverse(unit))
+            if self.setting.is_discrete(kernel.expr):
+                self.note_poles(unit)
             if times.denominator == 1:
                 return self.tower.power(ratio, int(times))
             return self._abs_power(ratio, times)
@@ -458,9 +474,8 @@ class Reduction:
         """1 - u^2."""
         return self.tower.subtract(self.tower.rational(1), self.tower.power(u, 2))
 
-    # ------------------------------------------------------------------ logarithms
     def log(self, element: Element) -> Element:
-        """log of an element, positive wherever this is real."""
+        """Log of an element, positive wherever this is real."""
         self.require_positive(element)
         return self.log_abs(element)
 

@@ -18,6 +18,8 @@ Pair = tuple[Element, Element]
 HALF = Fraction(1, 2)
 #: Angles are expanded up to this multiple, arguments of gamma shifted by at most this many.
 LARGEST_MULTIPLE = 24
+#: Angles that are products are expanded up to this multiple.
+SMALL_MULTIPLE = 4
 
 
 def cos_sin(r: Reduction, angle: Element) -> Pair:
@@ -37,7 +39,7 @@ def _rotate(r: Reduction, first: Pair, second: Pair) -> Pair:
 
 
 def _term_pair(r: Reduction, times: Fraction, unit: Element) -> Pair:
-    tower, expr = r.tower, r.tower.expr(unit)
+    _tower, expr = r.tower, r.tower.expr(unit)
     if expr is sp.pi:
         angle = sp.Rational(times.numerator, times.denominator) * sp.pi
         cosine, sine = sp.cos(angle), sp.sin(angle)
@@ -48,7 +50,10 @@ def _term_pair(r: Reduction, times: Fraction, unit: Element) -> Pair:
         base = _INVERSE_PAIRS[kernel.kind](r, kernel.parts[0])
         return _multiple(r, base, int(times))
     scale = r.scale("angle", expr, times.denominator)
-    return _multiple(r, _base_pair(r, expr / scale), int(times * scale))
+    multiple = int(times * scale)
+    if abs(multiple) > SMALL_MULTIPLE and len(unit.factors) + sum(unit.factors.values()) > 2:
+        return _base_pair(r, expr * multiple / scale)
+    return _multiple(r, _base_pair(r, expr / scale), multiple)
 
 
 def _base_pair(r: Reduction, angle: sp.Expr) -> Pair:
@@ -129,23 +134,21 @@ def _hyperbolic(name: str) -> Callable[[Reduction, sp.Expr], Element]:
 
 
 def _odd(r: Reduction, expr: sp.Expr) -> Element:
-    """An odd function of one variable: the sign of the argument comes out."""
+    """An odd function of one variable; SymPy says which sign its argument takes."""
     argument = r.tower.canonical(r(expr.args[0]))
-    if not argument.is_zero and argument.poly.LC < 0:
-        positive = r.tower.negate(argument)
-        return r.tower.negate(_odd_of_positive(r, expr.func, positive))
-    return _odd_of_positive(r, expr.func, argument)
-
-
-def _odd_of_positive(r: Reduction, func: type[sp.Function], argument: Element) -> Element:
     if argument.is_zero:
         return argument
+    func = expr.func
     kernel = r.bare_kernel_of(argument)
     if kernel is not None and {kernel.kind, func.__name__} == {"erf", "erfinv"}:
         return kernel.parts[0]
     if func in (sp.asin, sp.erfinv):
         r.require_positive(r.complement(argument), strict=func is sp.erfinv)
-    return r.call(func, r.tower.expr(argument), parts=(argument,))
+    made = func(r.tower.expr(argument))
+    if isinstance(-made, func):
+        mirrored = r.tower.negate(argument)
+        return r.tower.negate(r.known_call(-made, parts=(mirrored,)))
+    return r.known_call(made, parts=(argument,)) if isinstance(made, func) else r(made)
 
 
 def _acos(r: Reduction, expr: sp.Expr) -> Element:

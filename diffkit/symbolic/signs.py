@@ -4,9 +4,10 @@ The law of the file: an interval may be too wide, never too narrow.  `sigmoid(x)
 `x**2 + 1` in [1, oo) for every real x; no point is ever sampled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache, reduce
 from math import inf
 
 import sympy as sp
@@ -36,7 +37,7 @@ class Range:
 
     @property
     def sign(self) -> int | None:
-        """1 if every value is >= 0, -1 if every value is <= 0 (and some may not be 0), else None."""
+        """1 if every value is >= 0, -1 if every value is <= 0, else None; 0 may be a value."""
         if self.low >= 0:
             return 1
         return -1 if self.high <= 0 else None
@@ -58,13 +59,16 @@ class Range:
         return self.low > self.high
 
     def __neg__(self) -> "Range":
+        """Return the range of -x."""
         return Range(-self.high, -self.low, self.open_high, self.open_low)
 
     def __add__(self, other: "Range") -> "Range":
+        """Return a range that holds every sum."""
         low, high = _plus(self.low, other.low, -inf), _plus(self.high, other.high, inf)
         return Range(low, high, self.open_low or other.open_low, self.open_high or other.open_high)
 
     def __mul__(self, other: "Range") -> "Range":
+        """Return a range that holds every product."""
         corners = [
             _times(a, b)
             for a in ((self.low, self.open_low), (self.high, self.open_high))
@@ -155,7 +159,16 @@ def range_of(expr: sp.Expr, domains: Domains) -> Range:
     >>> range_of(x**2 + 1, {}).low
     Fraction(1, 1)
     """
-    return _Ranges(domains)(expr)
+    try:
+        return _Ranges(domains)(expr)
+    except RecursionError:
+        return Range()
+
+
+def to_rational(bound: Bound) -> sp.Rational:
+    """A finite bound as a SymPy number."""
+    exact = Fraction(bound)
+    return sp.Rational(exact.numerator, exact.denominator)
 
 
 def domain_range(domain: Domain) -> Range:
@@ -281,12 +294,8 @@ _BOUNDED = {
 }
 
 
-def _fold(join: Callable[[Range, Range], Range], parts: "map[Range] | object") -> Range:
-    iterator = iter(parts)  # type: ignore[call-overload]
-    total = next(iterator)
-    for part in iterator:
-        total = join(total, part)
-    return total
+def _fold(join: Callable[[Range, Range], Range], parts: Iterable[Range]) -> Range:
+    return reduce(join, parts)
 
 
 def _magnitude(x: Range) -> Range:
@@ -301,6 +310,7 @@ def _larger(a: Range, b: Range) -> Range:
     return Range(low[0], high[0], low[1], not high[1])
 
 
+@lru_cache(maxsize=2048)
 def _constant(expr: sp.Expr) -> Range:
     try:
         low, high = enclose(expr, {}, 30)
@@ -319,7 +329,7 @@ def _apply_monotone(function: Callable, x: Range, infimum: Bound, supremum: Boun
 def _end(function: Callable, at: Bound, which: int, otherwise: Bound) -> Bound:
     if abs(at) > 10**6:
         return otherwise
-    exact = function(sp.Rational(at.numerator, at.denominator))
+    exact = function(to_rational(at))
     if isinstance(exact, sp.Rational):
         return Fraction(int(exact.p), int(exact.q))
     try:

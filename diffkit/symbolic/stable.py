@@ -1,7 +1,7 @@
 """Stable rewriting: forms that neither overflow nor cancel, by named rules.
 
-The law of the file: a rule keeps the value (each use is certified at random points to 40 digits) and
-is applied from the leaves upwards until none applies; nothing is simplified for its own sake.
+The law of the file: a rule keeps the value (each use is certified at random points to 40 digits)
+and is applied from the leaves upwards until none applies; nothing is simplified for its own sake.
 """
 
 from collections.abc import Mapping

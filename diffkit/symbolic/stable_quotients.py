@@ -1,8 +1,8 @@
 r"""Quotients of exponentials as products of sigmoids and tanh, found by their normal form.
 
 With $M = e^u$: $M^a/(1+M)^n = \sigma(u)^a\,\sigma(-u)^{n-a}$ and $(M-1)/(M+1) = \tanh(u/2)$.  Every
-factor of the right sides lies in [-1, 1], so nothing overflows.  The tower recognises the quotient in
-whatever spelling it comes: hyperbolic functions, exp(-u), a quotient of quotients.
+factor of the right sides lies in [-1, 1], so nothing overflows.  The tower recognises the quotient
+in whatever spelling it comes: hyperbolic functions, exp(-u), a quotient of quotients.
 """
 
 from dataclasses import dataclass

@@ -17,7 +17,6 @@ log1mexp, log_cosh = FUNCTIONS["log1mexp"], FUNCTIONS["log_cosh"]
 ROOT_TWO = sp.sqrt(2)
 
 
-# ---------------------------------------------------------------------- sums
 def _pairs_with_one(
     direction: int, found: type[sp.Function], form: Callable, power: int = 1
 ) -> Rule:
@@ -102,7 +101,6 @@ SUMS: tuple[tuple[str, Rule], ...] = (
 )
 
 
-# ---------------------------------------------------------------------- logarithms
 def _log_of_function(found: type[sp.Function], form: Callable) -> Rule:
     def rule(node: sp.Expr) -> sp.Expr | None:
         return form(node.args[0].args[0]) if isinstance(node.args[0], found) else None
@@ -132,7 +130,7 @@ def _log_of_exponentials(node: sp.Expr) -> sp.Expr | None:
 
 
 def _exponent(term: sp.Expr) -> sp.Expr | None:
-    """u with term = exp(u); a positive number c is exp(log c), 1 is exp(0)."""
+    """Return u with term = exp(u); a positive number c is exp(log c), 1 is exp(0)."""
     coefficient, rest = term.as_coeff_Mul()
     if not coefficient.is_positive or not (rest == 1 or isinstance(rest, sp.exp)):
         return None
@@ -163,7 +161,6 @@ def _only(found: type[sp.Function], result: sp.Expr | None) -> sp.Expr | None:
     return result if isinstance(result, found) else None
 
 
-# ---------------------------------------------------------------------- products
 def _over_argument(found: type[sp.Function], quotient: type[sp.Function]) -> Rule:
     """Rule f(u)/u -> quotient(u)."""
 

@@ -1,10 +1,11 @@
 """Polynomial arithmetic over generators, some of which are algebraic over earlier ones.
 
 An `Element` is a product of interned irreducible factors, with integer exponents, times one
-polynomial over the rationals.  Generators are symbols, exp(t/d), log|f|, |f|^(1/L), cos and sin of a
-base angle, and any function of a normal argument; the last two kinds satisfy g^L = (polynomial in
-earlier generators).  The law of the file: every operation is an identity wherever both sides are
-defined.  Whether generators are independent matters for completeness alone, never for soundness.
+polynomial over the rationals.  Generators are symbols, exp(t/d), log|f|, |f|^(1/L), cos and sin of
+a base angle, and any function of a normal argument; roots, moduli and sines satisfy g^L =
+(polynomial in earlier generators).  The law of the file: every operation is an identity wherever
+both sides are defined.  Whether generators are independent matters for completeness alone, never
+for soundness.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,7 +20,7 @@ from sympy.polys.rings import PolyElement, ring
 Factors = Mapping[PolyElement, int]
 
 #: Work allowed in one tower, in products of terms.
-BUDGET = 400_000
+BUDGET = 120_000
 #: A polynomial with more terms, or of higher degree, is interned without being factored.
 FACTOR_TERMS, FACTOR_DEGREE = 60, 40
 
@@ -72,6 +73,7 @@ class Tower:
     """Generators and the arithmetic of elements over them."""
 
     def __init__(self, capacity: int = 24):
+        """Make room for `capacity` generators."""
         self.ring, *self.gens = ring([f"g{i}" for i in range(capacity)], QQ)
         self.kernels: list[Kernel] = []
         self.index: dict[sp.Expr, int] = {}
@@ -81,7 +83,6 @@ class Tower:
         self._factored: dict[PolyElement, tuple[Any, dict[PolyElement, int]]] = {}
         self._exprs: dict[PolyElement, sp.Expr] = {}
 
-    # ------------------------------------------------------------------ generators
     def generator(self, kernel: Kernel) -> PolyElement:
         """The ring generator of `kernel`, made at first use; its expression is its identity."""
         found = self.index.get(kernel.expr)
@@ -114,7 +115,6 @@ class Tower:
         if self.work > BUDGET:
             raise TooLarge
 
-    # ------------------------------------------------------------------ elements
     def rational(self, value: Any) -> Element:
         """The constant `value`, a Fraction, an int or a SymPy Rational."""
         return Element(self.ring(_to_domain(value)))
@@ -157,7 +157,7 @@ class Tower:
         return Element(-element.poly, element.factors)
 
     def subtract(self, left: Element, right: Element) -> Element:
-        """left - right."""
+        """Return the difference of two elements."""
         return self.add((left, self.negate(right)))
 
     def power(self, element: Element, exponent: int) -> Element:
@@ -198,7 +198,7 @@ class Tower:
         return result
 
     def product(self, left: PolyElement, right: PolyElement) -> PolyElement:
-        """left * right, reduced by the relations of the algebraic generators."""
+        """Return the product, reduced by the relations of the algebraic generators."""
         if left == 1:
             return right
         if right == 1:
@@ -247,7 +247,6 @@ class Tower:
             changed[factor] = exponent
         return Element(poly, {f: k for f, k in changed.items() if k})
 
-    # ------------------------------------------------------------------ factors
     def factorize(self, element: Element) -> tuple[Any, dict[PolyElement, int]]:
         """Return (c, {f: k}) with element = c * product of f^k; the element is not zero."""
         coefficient, found = self.factor(element.poly)
@@ -320,7 +319,6 @@ class Tower:
                 factors[root] = factors.get(root, 0) + 2 * times
         return content, {f: k for f, k in factors.items() if k}
 
-    # ------------------------------------------------------------------ canonical fractions
     def canonical(self, element: Element) -> Element:
         """The element with everything above the bar expanded and no radical below it."""
         element = self._rationalise(element)
@@ -330,13 +328,16 @@ class Tower:
 
     def _rationalise(self, element: Element) -> Element:
         for index in reversed(self.algebraic):
-            for factor, exponent in list(element.factors.items()):
-                if exponent < 0 and any(monomial[index] for monomial in factor):
-                    lifted = self._lift_root(factor, index)
-                    if lifted is not None:
-                        kept = {f: k for f, k in element.factors.items() if f != factor}
-                        changed = self.power(lifted, -exponent)
-                        element = self.multiply(Element(element.poly, kept), changed)
+            for factor in list(element.factors):
+                # The exponent is read anew: lifting one factor may change that of another.
+                exponent = element.factors.get(factor, 0)
+                if exponent >= 0 or not any(monomial[index] for monomial in factor):
+                    continue
+                lifted = self._lift_root(factor, index)
+                if lifted is not None:
+                    kept = {f: k for f, k in element.factors.items() if f != factor}
+                    changed = self.power(lifted, -exponent)
+                    element = self.multiply(Element(element.poly, kept), changed)
         return element
 
     def _lift_root(self, factor: PolyElement, index: int) -> Element | None:
@@ -356,7 +357,6 @@ class Tower:
         """1/element; the element is not zero."""
         return self.power(element, -1)
 
-    # ------------------------------------------------------------------ expressions
     def expr(self, element: Element) -> sp.Expr:
         """The SymPy expression of an element."""
         factors = (self.poly_expr(f) ** k for f, k in element.factors.items())
@@ -389,16 +389,9 @@ class Tower:
             parts = [(quotient, {}), (remainder, below)]
         for poly, factors in parts:
             for monomial, coefficient in poly.terms():
-                unit = Element(self.ring.from_dict({monomial: QQ(1)}), factors)
-                yield (
-                    _to_fraction(coefficient),
-                    self.multiply(
-                        Element(self.ring.one, self._as_factors(monomial)),
-                        Element(self.ring.one, factors),
-                    )
-                    if sum(monomial)
-                    else unit,
-                )
+                above = Element(self.ring.one, self._as_factors(monomial))
+                unit = self.multiply(above, Element(self.ring.one, factors))
+                yield _to_fraction(coefficient), unit
 
     def _as_factors(self, monomial: tuple[int, ...]) -> dict[PolyElement, int]:
         return {self.gens[i]: k for i, k in enumerate(monomial) if k}

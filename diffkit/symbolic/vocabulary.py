@@ -77,15 +77,18 @@ def partial(
         raise UnknownNameError(f"no convention is called {unknown[0]!r}; known: {known}")
     if not 0 <= index < len(call.args):
         raise ArgumentIndexError(call, index + 1)
-    rule = call.row.derivatives[index](*call.args)
     value = chosen.get(f"{call.row.name}0", call.row.convention)
+    rule = call.row.derivatives[index]
     if value == call.row.convention:
-        return rule
+        return rule(*call.args)
+    # Through place-holders, so that a step inside an argument keeps its own value.
+    holders = [sp.Dummy(real=True) for _ in call.args]
     step = FUNCTIONS["step"]
-    return rule.replace(
+    changed = rule(*holders).replace(
         lambda node: isinstance(node, step) and node.args[1] == call.row.convention,
         lambda node: step(node.args[0], sp.nsimplify(value)),
     )
+    return changed.xreplace(dict(zip(holders, call.args, strict=True)))
 
 
 def definition(expr: sp.Basic) -> sp.Basic:

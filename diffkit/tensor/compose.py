@@ -25,6 +25,7 @@ from diffkit.tensor.nodes import (
     select,
     topological,
 )
+from diffkit.tensor.substitute import substitute
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def _compose_one(
             return symbol(name)
         case Map():
             places = node.kernel.signature
-            return apply(node.kernel.expr, dict(zip(places, values, strict=True)))
+            return substitute(node.kernel.expr, dict(zip(places, values, strict=True)))
         case Select():
             return _choose(*values)
     raise UsageError(f"{type(node).__name__} is no elementwise node")
@@ -85,12 +86,21 @@ def _choose(predicate: sp.Basic, on_true: sp.Basic, on_false: sp.Basic) -> sp.Ba
         return on_false
     if is_truth(on_true):
         return sp.Or(sp.And(predicate, on_true), sp.And(sp.Not(predicate), on_false))
+    on_true, on_false = _assuming(on_true, predicate, True), _assuming(on_false, predicate, False)
+    if on_true == on_false:
+        return on_true
     return sp.Piecewise((on_true, predicate), (on_false, True), evaluate=False)
 
 
-def apply(body: sp.Basic, places: Mapping[sp.Symbol, sp.Basic]) -> sp.Basic:
-    """`body` with its symbols replaced at once; kernels are tiny, so this is cheap."""
-    return body.xreplace(dict(places))
+def _assuming(branch: sp.Basic, predicate: sp.Basic, holds: bool) -> sp.Basic:
+    """`branch` where the truth of `predicate` is known: the guards of a "double where" vanish."""
+    known = {predicate: sp.true if holds else sp.false, sp.Not(predicate): sp.Not(holds)}
+    decided: dict[sp.Basic, sp.Basic] = {}
+    for node in branch.atoms(sp.Piecewise):
+        value, condition = node.args[0]
+        if condition in known and len(node.args) == 2:
+            decided[node] = value if known[condition] == sp.true else node.args[1][0]
+    return substitute(branch, decided) if decided else branch
 
 
 def differentiate(root: Node, wrt: Var, notes: list[str] | None = None) -> Node:

@@ -14,6 +14,7 @@ import sympy as sp
 from sympy.logic.boolalg import Boolean
 
 from diffkit.core.errors import UsageError
+from diffkit.tensor.substitute import substitute
 
 Shape = tuple[int, ...]
 
@@ -244,7 +245,7 @@ def _canonical(kernel: sp.Lambda) -> sp.Lambda:
     names = tuple(_bound(index) for index in range(len(kernel.signature)))
     if kernel.signature == names:
         return kernel
-    return sp.Lambda(names, kernel.expr.xreplace(dict(zip(kernel.signature, names, strict=True))))
+    return sp.Lambda(names, substitute(kernel.expr, dict(zip(kernel.signature, names, strict=True))))
 
 
 def _bound(index: int) -> sp.Symbol:

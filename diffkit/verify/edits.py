@@ -23,10 +23,22 @@ MOST_CANDIDATES = 6000
 
 @dataclass(frozen=True)
 class Candidate:
-    """One edited claim: the edit's name, in words, and the new expression."""
+    """One edited claim.
 
-    edit: str
+    Args:
+        words: The edit's name with places for `parts`; most candidates are never named.
+        expr: The new expression.
+        parts: Expressions the name mentions.
+    """
+
+    words: str
     expr: Expr
+    parts: tuple[Expr, ...] = ()
+
+    @property
+    def edit(self) -> str:
+        """The edit's name in words."""
+        return self.words.format(*self.parts)
 
 
 @dataclass(frozen=True)
@@ -62,20 +74,20 @@ def sign_of_term(subject: Subject) -> Iterator[Candidate]:
         if not node.is_Add:
             continue
         for term in node.args:
-            yield Candidate(f"sign of the term {term}", replace_at(subject.claim, path, node - 2 * term))
+            yield Candidate("sign of the term {}", replace_at(subject.claim, path, node - 2 * term), (term,))
 
 
 def factor(subject: Subject) -> Iterator[Candidate]:
     """The whole claim lacks or carries a number, or a symbol of the problem."""
     for number in FACTORS:
-        yield Candidate(f"factor {number}", subject.claim * number)
-        yield Candidate(f"factor 1/{number}", subject.claim / number)
+        yield Candidate("factor {}", subject.claim * number, (number,))
+        yield Candidate("factor 1/{}", subject.claim / number, (number,))
     for symbol in _symbols(subject):
-        yield Candidate(f"missing factor {symbol}", subject.claim * symbol)
-        yield Candidate(f"missing 1/{symbol}", subject.claim / symbol)
+        yield Candidate("missing factor {}", subject.claim * symbol, (symbol,))
+        yield Candidate("missing 1/{}", subject.claim / symbol, (symbol,))
     for number in FACTORS[:1]:
-        yield Candidate(f"factor -{number}", -subject.claim * number)
-        yield Candidate(f"factor -1/{number}", -subject.claim / number)
+        yield Candidate("factor -{}", -subject.claim * number, (number,))
+        yield Candidate("factor -1/{}", -subject.claim / number, (number,))
 
 
 def chain_factor(subject: Subject) -> Iterator[Candidate]:
@@ -86,13 +98,13 @@ def chain_factor(subject: Subject) -> Iterator[Candidate]:
         for argument in inner.args:
             rate = derivative(argument, subject.wrt)
             if rate not in (0, 1):
-                yield Candidate(f"missing chain factor {rate}", subject.claim * rate)
-                yield Candidate(f"extra chain factor {rate}", subject.claim / rate)
+                yield Candidate("missing chain factor {}", subject.claim * rate, (rate,))
+                yield Candidate("extra chain factor {}", subject.claim / rate, (rate,))
         if inner.has(subject.wrt):
             outer = _outer_rates(inner)
             for rate in outer:
-                yield Candidate(f"missing chain factor {rate}", subject.claim * rate)
-                yield Candidate(f"extra chain factor {rate}", subject.claim / rate)
+                yield Candidate("missing chain factor {}", subject.claim * rate, (rate,))
+                yield Candidate("extra chain factor {}", subject.claim / rate, (rate,))
 
 
 def dropped_factor(subject: Subject) -> Iterator[Candidate]:
@@ -100,20 +112,12 @@ def dropped_factor(subject: Subject) -> Iterator[Candidate]:
     for path, node in nodes(subject.claim):
         if node.is_Mul:
             for part in node.args:
-                yield Candidate(
-                    f"extra factor {part}", replace_at(subject.claim, path, node / part)
-                )
-                yield Candidate(
-                    f"inverse of the factor {part}",
-                    replace_at(subject.claim, path, node / part**2),
-                )
+                yield Candidate("extra factor {}", replace_at(subject.claim, path, node / part), (part,))
+                yield Candidate("inverse of the factor {}", replace_at(subject.claim, path, node / part**2), (part,))
     for path, node in nodes(subject.claim):
         if path and (node.is_Mul or node.is_Symbol or node.is_Function):
             for symbol in _symbols(subject):
-                yield Candidate(
-                    f"missing factor {symbol} in {node}",
-                    replace_at(subject.claim, path, node * symbol),
-                )
+                yield Candidate("missing factor {} in {}", replace_at(subject.claim, path, node * symbol), (symbol, node))
 
 
 def dropped_term(subject: Subject) -> Iterator[Candidate]:
@@ -122,13 +126,11 @@ def dropped_term(subject: Subject) -> Iterator[Candidate]:
         for term in subject.target.args:
             missing = derivative(term, subject.wrt)
             if missing != 0:
-                yield Candidate(f"missing term {missing}", subject.claim + missing)
+                yield Candidate("missing term {}", subject.claim + missing, (missing,))
     for path, node in nodes(subject.claim):
         if node.is_Add:
             for term in node.args:
-                yield Candidate(
-                    f"extra term {term}", replace_at(subject.claim, path, node - term)
-                )
+                yield Candidate("extra term {}", replace_at(subject.claim, path, node - term), (term,))
 
 
 def complement(subject: Subject) -> Iterator[Candidate]:
@@ -139,10 +141,7 @@ def complement(subject: Subject) -> Iterator[Candidate]:
         name = f"lost minus: 1 - {node} for {node}"
         yield Candidate(name, replace_at(subject.claim, path, 1 - node))
         if node.is_Pow and node.exp == 2:
-            yield Candidate(
-                f"lost minus: 1 - {node.base} for {node.base}",
-                replace_at(subject.claim, path, node.base * (1 - node.base)),
-            )
+            yield Candidate("lost minus: 1 - {} for {}", replace_at(subject.claim, path, node.base * (1 - node.base)), (node.base, node.base))
 
 
 def operator(subject: Subject) -> Iterator[Candidate]:
@@ -154,12 +153,8 @@ def operator(subject: Subject) -> Iterator[Candidate]:
             for chosen in combinations(node.args, size):
                 left = node.func(*chosen)
                 right = node / left
-                yield Candidate(
-                    f"lost minus: {left} - {right}", replace_at(subject.claim, path, left - right)
-                )
-                yield Candidate(
-                    f"lost plus: {left} + {right}", replace_at(subject.claim, path, left + right)
-                )
+                yield Candidate("lost minus: {} - {}", replace_at(subject.claim, path, left - right), (left, right))
+                yield Candidate("lost plus: {} + {}", replace_at(subject.claim, path, left + right), (left, right))
 
 
 def power(subject: Subject) -> Iterator[Candidate]:
@@ -168,17 +163,11 @@ def power(subject: Subject) -> Iterator[Candidate]:
         if node.is_Pow:
             base, exponent = node.base, node.exp
             for new in (exponent - 1, exponent + 1, -exponent, exponent / 2, exponent * 2):
-                yield Candidate(
-                    f"power {new} of {base} for {exponent}",
-                    replace_at(subject.claim, path, base**new),
-                )
+                yield Candidate("power {} of {} for {}", replace_at(subject.claim, path, base**new), (new, base, exponent))
         elif node.is_Symbol or node.is_Function or node.is_Add:
-            yield Candidate(
-                f"missing square root of {node}",
-                replace_at(subject.claim, path, node ** Fraction(1, 2)),
-            )
-            yield Candidate(f"missing square of {node}", replace_at(subject.claim, path, node**2))
-            yield Candidate(f"inverse of {node}", replace_at(subject.claim, path, 1 / node))
+            yield Candidate("missing square root of {}", replace_at(subject.claim, path, node ** Fraction(1, 2)), (node,))
+            yield Candidate("missing square of {}", replace_at(subject.claim, path, node**2), (node,))
+            yield Candidate("inverse of {}", replace_at(subject.claim, path, 1 / node), (node,))
     yield Candidate("inverse", 1 / subject.claim)
 
 
@@ -187,9 +176,7 @@ def number(subject: Subject) -> Iterator[Candidate]:
     for path, node in nodes(subject.claim):
         if node.is_Integer:
             for new in (node + 1, node - 1, -node):
-                yield Candidate(
-                    f"{new} for {node}", replace_at(subject.claim, path, new)
-                )
+                yield Candidate("{} for {}", replace_at(subject.claim, path, new), (new, node))
 
 
 def index(subject: Subject) -> Iterator[Candidate]:
@@ -203,18 +190,13 @@ def index(subject: Subject) -> Iterator[Candidate]:
         for shift in (*outside, 1):
             for new in (counter - shift, counter + shift):
                 moved = node.func(body.xreplace({counter: new}), *limits)
-                yield Candidate(
-                    f"index {new} for {counter}", replace_at(subject.claim, path, moved)
-                )
+                yield Candidate("index {} for {}", replace_at(subject.claim, path, moved), (new, counter))
         for place in (1, 2):
             for shift in (1, -1):
                 ends = list(limits[0].args)
                 ends[place] = ends[place] + shift
                 moved = node.func(body, limits[0].func(*ends))
-                yield Candidate(
-                    f"summation from {ends[1]} to {ends[2]}",
-                    replace_at(subject.claim, path, moved),
-                )
+                yield Candidate("summation from {} to {}", replace_at(subject.claim, path, moved), (ends[1], ends[2]))
 
 
 def exchange(subject: Subject) -> Iterator[Candidate]:
@@ -225,9 +207,7 @@ def exchange(subject: Subject) -> Iterator[Candidate]:
             continue
         for other in known:
             if other != node:
-                yield Candidate(
-                    f"{other} for {node}", replace_at(subject.claim, path, other)
-                )
+                yield Candidate("{} for {}", replace_at(subject.claim, path, other), (other, node))
     yield from _exchange_partial_sums(subject, known)
 
 
@@ -236,14 +216,10 @@ def function(subject: Subject) -> Iterator[Candidate]:
     wrappers = {node.func for _, node in nodes(subject.target) if node.is_Function and len(node.args) == 1}
     for path, node in nodes(subject.claim):
         if node.is_Function and len(node.args) == 1:
-            yield Candidate(
-                f"{node.args[0]} for {node}", replace_at(subject.claim, path, node.args[0])
-            )
+            yield Candidate("{} for {}", replace_at(subject.claim, path, node.args[0]), (node.args[0], node))
         if not node.is_Number:
             for wrapper in sorted(wrappers, key=str):
-                yield Candidate(
-                    f"{wrapper(node)} for {node}", replace_at(subject.claim, path, wrapper(node))
-                )
+                yield Candidate("{} for {}", replace_at(subject.claim, path, wrapper(node)), (wrapper(node), node))
 
 
 #: Simplest and likeliest first.
@@ -294,10 +270,7 @@ def _exchange_partial_sums(subject: Subject, known: list[Expr]) -> Iterator[Cand
                     continue
                 for other in known:
                     if other != part:
-                        yield Candidate(
-                            f"{other} for {part}",
-                            replace_at(subject.claim, path, rest + sign_ * other),
-                        )
+                        yield Candidate("{} for {}", replace_at(subject.claim, path, rest + sign_ * other), (other, part))
 
 
 def _terms(expr: Expr) -> tuple[Expr, ...]:

@@ -127,9 +127,16 @@ def enclose_value(
     def attempt(bits: int) -> Any:
         algebra = GermAlgebra(1, 0, bits)
         env = {name: algebra.constant(value) for name, value in point.items()}
-        return algebra.derivative(algebra.lifted(interpret_expression(expr, env, algebra)), 0)
+        return algebra.derivative(algebra.lifted(interpret_expression(grounded, env, algebra)), 0)
 
+    grounded = _grounded(expr, point)
     return balls.enclose(attempt, ladder=ladder)
+
+
+def _grounded(expr: Expr, point: Mapping[str, Fraction]) -> Expr:
+    """`expr` with its whole-number symbols replaced by their values: the bounds of a sum count."""
+    whole = {s: int(point[s.name]) for s in expr.free_symbols if s.is_integer and s.name in point}
+    return expr.subs(whole) if whole else expr
 
 
 def confirm(question: Question, quantity: Expr, reading: Reading) -> list[Evidence] | None:
@@ -196,8 +203,9 @@ def _program(question: Question, point: Point) -> Any:
     def run(x: Any) -> Any:
         algebra = x.algebra
         env = {key: algebra.constant(value) for key, value in point.items()}
-        return interpret_expression(question.target, {**env, name: x}, algebra)
+        return interpret_expression(target, {**env, name: x}, algebra)
 
+    target = _grounded(question.target, point)
     return run
 
 

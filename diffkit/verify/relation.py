@@ -8,6 +8,7 @@ from diffkit.core.verdict import Verdict
 from diffkit.numeric.balls import arb
 from diffkit.numeric.germs import Singular
 from diffkit.symbolic.inequalities import prove_relation
+from diffkit.verify import repair
 from diffkit.verify.expression import enclose_value
 from diffkit.verify.question import Question
 
@@ -58,6 +59,7 @@ def judge_rounding(question: Question) -> Verdict:
         status = "refuted"
     else:
         status = "undecided"
+    found = repair.find(question, question.quantity) if status == "refuted" else None
     return Verdict(
         question.claim,
         status,
@@ -74,6 +76,8 @@ def judge_rounding(question: Question) -> Verdict:
             ),
         ),
         contradiction="" if status != "refuted" else f"claimed {printed}, true {value.value:.10g}",
+        repair=found,
+        diagnosis=found.edit if found else None,
     )
 
 

@@ -6,12 +6,13 @@ candidates share their subexpressions, so this is cheap), then by proof.
 """
 
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from diffkit.bridge.interpret import interpret_expression
+from diffkit.bridge.interpret import evaluator
 from diffkit.core.errors import DiffkitError
 from diffkit.core.verdict import Repair, Status
 from diffkit.numeric.floating import FloatAlgebra
@@ -26,6 +27,8 @@ SIEVE_POINTS = 10
 #: Relative agreement in float64 that lets a candidate through to the proof.
 SIEVE = 1e-7
 MOST_PROOFS = 12
+#: A search that takes longer gives up: a refutation without a repair is still a refutation.
+SECONDS = 6.0
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
 
 
@@ -36,15 +39,22 @@ def find(question: Question, truth: Expr) -> Repair | None:
         question: The refuted question.
         truth: Closed form of what the claim should have said.
     """
-    subject = Subject(question.claimed, question.target, question.wrt)
+    # The right side of a claim about a value IS the truth: the edits may not look at it.
+    seen = question.target if question.order else question.claimed
+    subject = Subject(question.claimed, seen, question.wrt)
     sample = _sample(question, truth)
     if sample is None:
         return None
     env, expected = sample
+    # one evaluator for all: candidates share nearly all of their subexpressions
+    value_of = evaluator(env, FloatAlgebra())
+    deadline = time.monotonic() + SECONDS
     tried = 0
     best: Repair | None = None
     for candidate in candidates(subject):
-        if not _survives(candidate.expr, env, expected):
+        if time.monotonic() > deadline:
+            break
+        if not _survives(_values(candidate.expr, value_of, expected.shape), expected):
             continue
         tried += 1
         status = _judge(question, truth, candidate.expr)
@@ -74,7 +84,7 @@ def _sample(question: Question, truth: Expr) -> tuple[dict[str, np.ndarray], np.
     env = {
         name: np.array([float(point[name]) for point in chosen]) for name in question.domains
     }
-    expected = _values(truth, env)
+    expected = _values(truth, evaluator(env, FloatAlgebra()), (len(chosen),))
     if expected is None:
         return None
     good = np.isfinite(expected) & (np.abs(expected) < 1e100)
@@ -83,23 +93,22 @@ def _sample(question: Question, truth: Expr) -> tuple[dict[str, np.ndarray], np.
     return {name: values[good] for name, values in env.items()}, expected[good]
 
 
-def _survives(expr: Expr, env: Mapping[str, np.ndarray], expected: np.ndarray) -> bool:
-    found = _values(expr, env)
+def _survives(found: np.ndarray | None, expected: np.ndarray) -> bool:
     if found is None or not np.all(np.isfinite(found)):
         return False
     scale = np.maximum(np.abs(found), np.abs(expected))
     return bool(np.all(np.abs(found - expected) <= SIEVE * scale + 1e-290))
 
 
-def _values(expr: Expr, env: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    algebra = FloatAlgebra()
+def _values(
+    expr: Expr, value_of: Callable[[Expr], Any], shape: tuple[int, ...]
+) -> np.ndarray | None:
     try:
         with np.errstate(all="ignore"):
-            found = interpret_expression(expr, env, algebra)
+            found = value_of(expr)
     except (DiffkitError, ArithmeticError, ValueError):
         return None
-    size = next(iter(env.values())).shape if env else (1,)
-    return np.broadcast_to(np.asarray(found, dtype=float), size)
+    return np.broadcast_to(np.asarray(found, dtype=float), shape)
 
 
 def _repair(question: Question, candidate: Candidate, status: Status) -> Repair:

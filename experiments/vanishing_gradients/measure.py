@@ -5,7 +5,6 @@ pre-activation h_l; L is a random linear functional of the last layer, so the nu
 about the network and not about a loss.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -71,19 +70,19 @@ def _one_network(
     key: jax.Array,
 ) -> tuple[jax.Array, jax.Array, jax.Array]:
     weights, functional = jax.random.split(key)
-    sizes: Sequence[int] = (inputs.shape[1], *[width] * depth)
-    net = MLP(sizes, activation, initialiser, rngs=nnx.Rngs(params=weights))
+    net = MLP(
+        inputs.shape[1], width, depth, activation, initialiser, rngs=nnx.Rngs(params=weights)
+    )
     cotangent = jax.random.normal(functional, (inputs.shape[0], width)) / jnp.sqrt(width)
-    zeros = [jnp.zeros((inputs.shape[0], width)) for _ in range(depth)]
+    zeros = jnp.zeros((depth, inputs.shape[0], width))
 
-    def loss(perturbations: list[jax.Array]) -> tuple[jax.Array, jax.Array]:
+    def loss(perturbations: jax.Array) -> tuple[jax.Array, jax.Array]:
         hidden = net.pre_activations(jnp.asarray(inputs), perturbations)
         return jnp.sum(cotangent * hidden[-1]), jnp.mean(hidden[0] ** 2)
 
-    layers, variance = jax.grad(loss, has_aux=True)(zeros)
-    stacked = jnp.stack(layers)  # (depth, batch, width)
-    log_square = _log_square_norm(stacked)
-    return log_square - log_square[-1], variance, stacked
+    layers, variance = jax.grad(loss, has_aux=True)(zeros)  # (depth, batch, width)
+    log_square = _log_square_norm(layers)
+    return log_square - log_square[-1], variance, layers
 
 
 def _log_square_norm(gradient: jax.Array) -> jax.Array:

@@ -25,7 +25,8 @@ SUBJECTS = [
     sp.cos(x / 2), sp.sinh(x), sp.cosh(x), sp.log(3 + x), sp.sqrt(3 + x), (3 + x) ** -2, 2**x, x**7,
     x**2 - 3 * x, x * sigmoid(2 * x), x**3 * sigmoid(x), x**2 * sp.tanh(x), x**2 * sp.exp(x),
     sp.exp(-(x**2) / 2), x * sp.exp(-(x**2)), sp.exp(x) * sp.sin(x), sigmoid(2 * x - 1),
-    gelu(2 * x + 1), 3 * sp.tanh(x) - x**2, FUNCTIONS["log_cosh"](x), FUNCTIONS["expm1"](x),
+    x * sp.exp(x) * sp.sin(x), (2 - sp.erfc(x)) * sp.sqrt(3 + x), gelu(2 * x + 1),
+    3 * sp.tanh(x) - x**2, FUNCTIONS["log_cosh"](x), FUNCTIONS["expm1"](x),
 ]  # fmt: skip
 
 

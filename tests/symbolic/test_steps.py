@@ -22,7 +22,8 @@ TARGETS = [
     x**x, 2**x, sp.Piecewise((x**2, x > 0), (-x, True)), sp.Max(0, 2 * x - 1) ** 2, 1 + x**2,
     1 + 3 * x**2, -sp.sin(x), FUNCTIONS["logaddexp"](2 * x, x**2), sp.Abs(x - 1), relu(w * x + b),
     sp.sqrt(x) * sp.exp(-(x**2) / 2), x**2 * sp.sin(x) * sp.exp(x), sp.tanh(sp.tanh(sp.tanh(x))),
-    -(y * sp.log(sigmoid(w * x)) + (1 - y) * sp.log(1 - sigmoid(w * x))), sp.sin(x) ** 2 / sp.exp(x),
+    -(y * sp.log(sigmoid(w * x)) + (1 - y) * sp.log(1 - sigmoid(w * x))),
+    sp.sin(x) ** 2 / sp.exp(x), relu(relu(x)) * y, sp.tanh(sp.exp(sp.cosh(9 * x))),
     (x + 1) / (x**2 + 1), sp.Derivative(sp.sin(x) * x, x), u * x + sp.sin(u * x),
 ]  # fmt: skip
 

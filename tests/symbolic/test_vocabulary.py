@@ -28,6 +28,7 @@ from diffkit.symbolic.vocabulary import (
     kinks,
     partial,
 )
+from diffkit.symbolic.walk import nodes
 
 DIGITS = 50
 ARGUMENTS = [symbol(name) for name in ("a1", "a2", "a3")]
@@ -172,6 +173,8 @@ def counterpart(row: Row):
 
 
 WITHOUT_DEFAULT_IN_JAX = ("step",)
+#: JAX 0.12 sums a truncated series near p = q: off by 1.2e-8 relative at q = 1.05 p in float64.
+INACCURATE_IN_JAX = {"kl_div": 1e-10}
 WITH_JAX = [row for row in ROWS if row.jax]
 
 
@@ -200,7 +203,8 @@ def test_the_jax_counterpart_with_its_own_defaults_has_the_same_values(row):
             passed = [float(number) for number in point[:free]]
             found = float(function(*map(jax.numpy.asarray, passed)))
             exact = evaluate_or_zero(FUNCTIONS[row.name](*map(sp.Rational, passed)))
-            assert abs(found - exact) <= 1e-12 * max(1.0, abs(exact)), point
+            allowed = INACCURATE_IN_JAX.get(row.name, 1e-12)
+            assert abs(found - exact) <= allowed * max(1.0, abs(exact)), point
 
 
 def evaluate_or_zero(value: sp.Expr) -> float:
@@ -249,6 +253,12 @@ def test_another_convention_changes_the_derivative_only_at_the_kink():
     assert [difference.subs(x, place) for place in (-1, 0, 1)] == [0, -1, 0]
 
 
+def test_a_convention_does_not_reach_into_the_argument():
+    inner = FUNCTIONS["step"](x) * x
+    changed = partial(FUNCTIONS["relu"](inner), 0, {"relu0": 1})
+    assert changed == FUNCTIONS["step"](inner, 1)
+
+
 def test_every_kinked_first_order_row_obeys_its_convention():
     for row in KINKED_WITH_CONVENTION:
         call = FUNCTIONS[row.name](x)
@@ -276,10 +286,10 @@ def test_no_two_rows_share_a_name_or_alias():
 
 def test_the_functions_every_layer_counts_on_exist():
     promised = (
-        "sigmoid softplus log_sigmoid relu relu6 leaky_relu prelu elu selu celu gelu gelu_tanh silu "
-        "swish mish softsign hard_tanh hard_sigmoid hard_swish squareplus logaddexp xlogy xlog1py "
-        "entr step huber log_cosh hinge expm1 log1p exp2 log2 log10 cbrt rsqrt square logit sinc "
-        "normal_pdf normal_cdf log_normal_cdf hypot expm1_over"
+        "sigmoid softplus log_sigmoid relu relu6 leaky_relu prelu elu selu celu gelu gelu_tanh "
+        "silu swish mish softsign hard_tanh hard_sigmoid hard_swish squareplus logaddexp xlogy "
+        "xlog1py entr step huber log_cosh hinge expm1 log1p exp2 log2 log10 cbrt rsqrt square "
+        "logit sinc normal_pdf normal_cdf log_normal_cdf hypot expm1_over"
     )
     assert set(promised.split()) <= set(FUNCTIONS)
 
@@ -404,7 +414,7 @@ def test_definition_of_a_chain_with_shared_parts_stays_linear():
     expr = x
     for _ in range(12):  # written out as a tree this has 2**12 leaves
         expr = FUNCTIONS["sigmoid"](expr) * expr
-    assert definition(expr).count_ops is not None
+    assert len(list(nodes(definition(expr)))) < 20 * 12
 
 
 def test_kinks_are_the_zeros_of_abs_max_conditions_and_rows():
@@ -423,9 +433,6 @@ def test_kinks_are_the_zeros_of_abs_max_conditions_and_rows():
     assert found == {abs(zero.subs({x: 7, y: 11})) for zero in by_hand}
     assert all(zero.has(x) for zero in kinks(expr, x))
     assert kinks(FUNCTIONS["gelu"](x) + sp.exp(x)) == ()
-
-
-# --- evaluation -----------------------------------------------------------------------------
 
 
 @by_name
@@ -458,7 +465,9 @@ def test_an_untaken_branch_may_be_undefined():
 
 
 def test_what_is_not_real_or_not_finite_raises():
-    for expr, value in ((sp.log(x), -1), (1 / x, 0), (sp.sqrt(x), -2), (sp.log(x), 0)):
+    third = Fraction(1, 3)  # not a binary number, so its value is a bar and not a point
+    cases = ((sp.log(x), -1), (1 / x, 0), (sp.sqrt(x), -2), (sp.log(x), 0), (sp.acosh(x), third))
+    for expr, value in cases:
         with pytest.raises(DomainError):
             evaluate(expr, {x: value})
 

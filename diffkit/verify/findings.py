@@ -1,0 +1,267 @@
+"""Turn what AD answered into findings: traps with a place in the user's code and a mend.
+
+At the judged points a wrong answer is "wrong"; at the watched ones it is a "warning".
+"""
+
+from collections.abc import Callable, Sequence
+from math import isfinite, isinf, isnan
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffkit.backend import compat
+from diffkit.bridge.batch import Row
+from diffkit.bridge.subject import Probe, Subject
+from diffkit.bridge.survey import Place, delicate
+from diffkit.core.errors import DiffkitError
+from diffkit.core.finding import Finding, Severity
+from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.remedy import series
+
+Answer = Any
+_RANK = {"wrong": 0, "warning": 1, "note": 2}
+#: Digits lost before a loss of accuracy is worth a word: half of them.
+_LOST = 0.5
+_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+
+
+def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) -> list[Finding]:
+    """The findings of one answer; [] for a clean one."""
+    if answer.outcome == "disagrees":
+        severity: Severity = "warning" if is_watched else "wrong"
+        return [_wrong(what, answer, order, severity)]
+    if answer.outcome != "agrees":
+        return []
+    if answer.truth.kind == "kink":
+        return [_kink(what, answer, order)]
+    if answer.truth.kind != "smooth" or not isfinite(answer.value):
+        return []
+    return _inaccuracy(what, answer, order)
+
+
+def watch(
+    what: Subject,
+    dtype: str,
+    order: int,
+    leaves: Sequence[Any],
+    ask: Callable[[Sequence[Any]], Sequence[Answer]],
+) -> list[Finding]:
+    """Ask AD at the adversarial points and keep what is worth a warning."""
+    del dtype
+    found = []
+    for answer in ask(leaves):
+        for finding in of_answer(what, answer, order, is_watched=True):
+            if finding.kind != "kink":
+                found.append(finding)
+    return found
+
+
+def merged(findings: Sequence[Finding]) -> list[Finding]:
+    """One finding per kind, order and place: the most severe, and of those the first worst."""
+    best: dict[tuple[Any, ...], Finding] = {}
+    for finding in findings:
+        key = (finding.kind, finding.order)
+        other = best.get(key)
+        if other is None or (_RANK[finding.severity], -_loss(finding)) < (
+            _RANK[other.severity],
+            -_loss(other),
+        ):
+            best[key] = finding
+    return sorted(best.values(), key=lambda finding: _RANK[finding.severity])
+
+
+def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
+    """Why an AD mode cannot differentiate the function, or None when it can."""
+    with compat.x64(dtype == "float64"):
+        kind = jnp.dtype(dtype)
+        leaves = what.at(dtype, what.values)
+        tangent = np.ones(leaves[what.wrt].shape, kind)
+        cotangent = np.ones(what.output_shape, kind)
+        try:
+            jax.eval_shape(row, leaves, tangent, cotangent)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            return str(error).splitlines()[0]
+    return None
+
+
+def point_of(what: Subject, probe: Probe) -> dict[str, Any]:
+    """The point of a probe as name -> number or nested list."""
+    return {
+        name: leaf.item() if leaf.ndim == 0 else leaf.tolist()
+        for name, leaf in zip(what.names, probe.leaves, strict=True)
+    }
+
+
+def place(what: Subject, probe: Probe) -> str:
+    """The point in one clause: "0.0", "x=0.0, y=1.0", "x of shape (3,), entry [1]"."""
+    values = [
+        f"{leaf.item()!r}" if leaf.ndim == 0 else f"shape {leaf.shape}" for leaf in probe.leaves
+    ]
+    if len(values) > 1:
+        values = [f"{name}={text}" for name, text in zip(what.names, values, strict=True)]
+    return ", ".join([*values, *([probe.entry] if probe.entry else [])])
+
+
+def reproducer(what: Subject, answer: Answer, order: int) -> str:
+    """Three lines that show the wrong answer with nothing but JAX."""
+    point = ", ".join(
+        repr(leaf.item()) if leaf.ndim == 0 else f"jnp.array({leaf.tolist()})"
+        for leaf in answer.probe.leaves
+    )
+    nested = f"jax.grad({what.name}, {what.wrt})"
+    for _ in range(order - 1):
+        nested = f"jax.grad({nested}, {what.wrt})"
+    x64 = answer.dtype == "float64"
+    where = f", {answer.probe.entry}" if answer.probe.entry else ""
+    return (
+        f'import jax, jax.numpy as jnp; jax.config.update("jax_enable_x64", {x64})\n'
+        f"{what.name} = ...  # the function judged{where}\n"
+        f"print({nested}({point}), 'AD gave', {answer.value!r}, 'true', {answer.true_value!r})"
+    )
+
+
+def _wrong(what: Subject, answer: Answer, order: int, severity: Severity) -> Finding:
+    places = delicate_places(what, answer)
+    first = places[0] if places else None
+    kind, message = _diagnose(what, answer, first)
+    where = first.line if first is not None else ""
+    remedy = ""
+    if kind in ("wrong-limit", "nan-gradient") and answer.truth.kind == "smooth":
+        remedy = series(what, answer.probe, answer.dtype, order) or ""
+    return Finding(
+        kind,
+        severity,
+        message,
+        remedy=remedy,
+        where=where,
+        point=point_of(what, answer.probe),
+        order=order,
+        dtype=answer.dtype,
+    )
+
+
+def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, str]:
+    at = place(what, answer.probe)
+    true = _truth(answer)
+    if isnan(answer.value):
+        return "nan-gradient", f"at {at} AD gives nan, {true}"
+    if isinf(answer.value):
+        return "inf-gradient", f"at {at} AD gives {answer.value}, {true}"
+    if first is not None and first.reason == "tie":
+        branch = f"the branch taken at the tie has derivative {answer.value:g}"
+        return "wrong-limit", f"at {at} {branch}, {true}"
+    if _has_custom_rule(what, answer.dtype):
+        return "rule-mismatch", f"at {at} a custom rule gives {answer.value:g}, {true}"
+    if _has_primitive(what, answer.dtype, "stop_gradient"):
+        return "stop-gradient", f"at {at} AD gives {answer.value:g} with a stop_gradient, {true}"
+    if answer.value == 0:
+        return "silent-zero", f"at {at} AD gives 0, {true}"
+    return "wrong-limit", f"at {at} AD gives {answer.value:g}, {true}"
+
+
+def _truth(answer: Answer) -> str:
+    if answer.truth.kind == "kink":
+        left, right = answer.truth.left.value, answer.truth.right.value
+        return f"the one-sided derivatives are {left:g} and {right:g}"
+    return f"the derivative is {answer.true_value:.6g}"
+
+
+def _kink(what: Subject, answer: Answer, order: int) -> Finding:
+    places = delicate_places(what, answer)
+    left, right = answer.truth.left.value, answer.truth.right.value
+    return Finding(
+        "kink",
+        "note",
+        f"at {place(what, answer.probe)} the one-sided derivatives are {left:g} and {right:g}; "
+        f"JAX's convention gives {answer.value:g}, an element of the subdifferential",
+        where=places[0].line if places else "",
+        point=point_of(what, answer.probe),
+        order=order,
+        dtype=answer.dtype,
+    )
+
+
+def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
+    """A loss of half the digits that the conditioning of the derivative does not explain."""
+    true = answer.true_value
+    limits = jnp.finfo(answer.dtype)
+    eps, tiny = float(limits.eps), float(limits.tiny)
+    if true == 0 or abs(true) < 1e4 * tiny:
+        return []
+    lost = answer.error / abs(true)
+    if lost <= eps**_LOST or lost <= 64 * eps * (1 + _condition(what, answer, order)):
+        return []
+    at = place(what, answer.probe)
+    if answer.value == 0:
+        message = f"{answer.dtype}: at {at} AD gives 0, the derivative is {true:.3g}"
+        return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
+    message = (
+        f"{answer.dtype}, up to {lost:.0%} off near {what.variable} = {_near(what, answer):.2g}"
+        if lost >= 0.01
+        else f"{answer.dtype}, {lost / eps:.0e} ulp off near {what.variable} = "
+        f"{_near(what, answer):.2g}"
+    )
+    return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
+
+
+def _accuracy_finding(
+    kind: str, what: Subject, answer: Answer, order: int, message: str, lost: float
+) -> Finding:
+    remedy = series(what, answer.probe, answer.dtype, order) if kind == "cancellation" else None
+    return Finding(
+        kind,
+        "warning",
+        message,
+        remedy=remedy or "",
+        point={**point_of(what, answer.probe), "relative error": lost},
+        order=order,
+        dtype=answer.dtype,
+    )
+
+
+def _near(what: Subject, answer: Answer) -> float:
+    return float(np.ravel(answer.probe.leaves[what.wrt])[0])
+
+
+def _condition(what: Subject, answer: Answer, order: int) -> float:
+    """|x t'/t|: what rounding the argument alone costs."""
+    following = Rigorous(what, answer.dtype).enclosure(answer.probe, order + 1)
+    if following.derivative is None or answer.true_value == 0:
+        return 0.0
+    x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
+    return abs(x * following.derivative.value / answer.true_value)
+
+
+def _loss(finding: Finding) -> float:
+    return float(finding.point.get("relative error", 0.0))
+
+
+def delicate_places(what: Subject, answer: Answer) -> list[Place]:
+    """The lines of the user's code that tie or sit on an edge at the answer's point."""
+    leaves = what.at(answer.dtype, answer.probe.leaves)
+    with compat.x64(answer.dtype == "float64"):
+        try:
+            return delicate(what.jaxpr(answer.dtype), leaves)
+        except (DiffkitError, TypeError, ValueError):
+            return []
+
+
+def _has_custom_rule(what: Subject, dtype: str) -> bool:
+    return any(name in _CUSTOM for name in _primitives(what.jaxpr(dtype)))
+
+
+def _has_primitive(what: Subject, dtype: str, name: str) -> bool:
+    return name in _primitives(what.jaxpr(dtype))
+
+
+def _primitives(jaxpr: Any) -> set[str]:
+    opened, _ = compat.open_jaxpr(jaxpr)
+    found = set()
+    for eqn in opened.eqns:
+        found.add(eqn.primitive.name)
+        inner = compat.called_jaxpr(eqn)
+        if inner is not None:
+            found |= _primitives(inner)
+    return found

@@ -1,0 +1,85 @@
+"""The formal half of `verify`: AD's program and the function, both read as formulas.
+
+Proved means: lift(jax.grad(f)) and grad(lift(f)) share a normal form.  Where the function
+cannot be lifted there is no proof, and the reason is kept.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from diffkit.bridge.lift import lift
+from diffkit.bridge.subject import Subject
+from diffkit.core.domain import Domain
+from diffkit.core.errors import DiffkitError
+from diffkit.core.evidence import Evidence
+from diffkit.symbolic.prove import prove_equal
+
+
+@dataclass(frozen=True)
+class FormalProof:
+    """What the formulas say.
+
+    Args:
+        is_proved: Whether the normal forms are equal for every order asked for.
+        scope: What the proof covers, or why there is none.
+        formula: The derivative as text, "" when the function cannot be lifted.
+        latex: The same as LaTeX.
+        evidence: One row.
+        notes: Constants read as exact numbers.
+    """
+
+    is_proved: bool
+    scope: str
+    formula: str = ""
+    latex: str = ""
+    evidence: tuple[Evidence, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def prove(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalProof:
+    """Compare the lifted AD program with the derivative of the lifted function."""
+    try:
+        formula = lift(what.renamed(what.call), *what.values)
+        expected = formula
+        program = what.call
+        for _ in range(order):
+            program = _elementwise_gradient(program, what.wrt)
+            expected = expected.grad(what.variable)
+            found = lift(what.renamed(program), *what.values)
+            proof = prove_equal(found.sympy(), expected.sympy(), dict(domains))
+            if proof.status != "equal":
+                return FormalProof(
+                    False,
+                    f"no proof: {proof.method}",
+                    str(formula.grad(what.variable)),
+                    formula.grad(what.variable).latex(),
+                )
+    except DiffkitError as error:
+        return FormalProof(False, f"no closed form: {str(error).splitlines()[0]}")
+    first = formula.grad(what.variable)
+    scope = "the formula read from the program, in real arithmetic"
+    return FormalProof(
+        True,
+        f"{scope}, {proof.scope}" if proof.scope else scope,
+        str(first),
+        first.latex(),
+        (Evidence("normal forms", "closed form", "agrees", note=proof.method),),
+        tuple(formula.notes),
+    )
+
+
+def _elementwise_gradient(program: Callable[..., Any], wrt: int) -> Callable[..., Any]:
+    """The gradient AD returns; of an elementwise array function, entry by entry."""
+
+    def gradient(*leaves: Any) -> Any:
+        def moved(x: Any) -> Any:
+            return jax.tree.leaves(program(*leaves[:wrt], x, *leaves[wrt + 1 :]))[0]
+
+        value, pull = jax.vjp(moved, leaves[wrt])
+        return pull(jnp.ones_like(value))[0]
+
+    return gradient

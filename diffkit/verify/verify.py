@@ -1,0 +1,488 @@
+"""`dk.verify`: does the program JAX runs compute the derivative of the function?
+
+AD's value is compared with the rigorous enclosure of the true derivative of the very program,
+at the precision it runs in.  A refutation needs a second witness group that sides with the
+balls, and the balls again at doubled precision; anything less is undecided.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import inf, isfinite, isinf, isnan
+from typing import Any
+
+import jax.numpy as jnp
+
+from diffkit.bridge.batch import run_rows
+from diffkit.bridge.subject import Probe, Subject, subject
+from diffkit.core.claim import Claim
+from diffkit.core.domain import Domain
+from diffkit.core.errors import DiffkitError, UnknownNameError, UsageError
+from diffkit.core.evidence import ErrorBound, Evidence, Outcome
+from diffkit.core.finding import Finding
+from diffkit.core.verdict import Status, Verdict, worst
+from diffkit.numeric.balls import DerivativeEnclosure
+from diffkit.oracles import forward, high_precision, reverse
+from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify import findings, formal, sampling
+from diffkit.verify.replay import reference
+from diffkit.verify.tolerance import Tolerance
+
+#: The AD modes that are judged; jet is heard as evidence only.
+JUDGED_MODES = (reverse, forward)
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one AD mode returned for one probe, and how that was judged.
+
+    Args:
+        probe: The question.
+        dtype: Precision of the program.
+        mode: "reverse", "forward" or "jet".
+        value: AD's answer.
+        truth: The rigorous enclosure.
+        outcome: What it means.
+        allowed: The bound the error was held against, when one was needed.
+        note: One clause.
+        is_given: Whether the point is the user's.
+        rows: Rows of the witnesses heard on a disagreement.
+    """
+
+    probe: Probe
+    dtype: str
+    mode: str
+    value: float
+    truth: DerivativeEnclosure
+    outcome: Outcome
+    allowed: ErrorBound | None = None
+    note: str = ""
+    is_given: bool = False
+    rows: tuple[Evidence, ...] = ()
+
+    @property
+    def true_value(self) -> float:
+        """The derivative as a double; nan where it does not exist."""
+        found = self.truth.derivative
+        return found.value if found is not None else float("nan")
+
+    @property
+    def error(self) -> float:
+        """|AD - truth|; inf when only one of the two is finite."""
+        gap = abs(self.value - self.true_value)
+        return inf if isnan(gap) else gap
+
+
+def verify(
+    f: Callable[..., Any],
+    *args: Any,
+    wrt: int | str | None = None,
+    order: int = 1,
+    dtypes: Sequence[str] = ("float64", "float32"),
+    assume: Mapping[str, Any] | None = None,
+    domain: Mapping[str, Any] | str | None = None,
+    conventions: Mapping[str, float] | None = None,
+    points: Sequence[Mapping[str, Any]] = (),
+    seed: int = 0,
+    budget: str = "fast",
+    **kwargs: Any,
+) -> Verdict:
+    """Judge what `jax.grad` and `jax.jvp` return for a function, for all orders up to `order`.
+
+    Args:
+        f: A JAX function of real arrays with one real result; or formula text, which is lowered.
+        *args: Example arguments: an array is a shape and the first judged point, a
+            `jax.ShapeDtypeStruct` only a shape.  Without any, parameters are scalars.
+        wrt: Position or name of the differentiated argument (default the first).
+        order: Highest order judged, 1 to 4.
+        dtypes: Precisions in which the program is judged.
+        assume: As `domain`.
+        domain: Name -> domain, or the domain of the differentiated argument.
+        conventions: Values at kinks, such as {"relu0": 0}; none is needed for the Clarke rule.
+        points: Further points to judge, name -> array.
+        seed: Seed of the sampled points.
+        budget: "fast" or "full".
+        **kwargs: Arguments by name; those that are no float arrays are static.
+
+    Returns:
+        A `Verdict`: the worst over dtypes, orders, points and modes.
+
+    Raises:
+        UsageError: the question cannot be asked this way; says how it can.
+    """
+    _check_options(dtypes, order, budget)
+    if isinstance(f, str) or hasattr(f, "free_symbols"):
+        f, args = _from_text(f, args)
+    what = subject(f, args, kwargs, wrt)
+    where = _domains(what, domain, assume)
+    leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
+    answers: list[Answer] = []
+    notices: list[Finding] = []
+    for current in range(1, order + 1):
+        for dtype in dtypes:
+            asked = _answers(what, dtype, leaves, mine, current, seed)
+            answers += asked
+            notices += [
+                found
+                for answer in asked
+                for found in findings.of_answer(what, answer, current, is_watched=False)
+            ]
+            notices += findings.watch(
+                what,
+                dtype,
+                current,
+                sampling.watched(what, where, seed=seed, budget=budget),
+                lambda some, dtype=dtype, n=current: _answers(what, dtype, some, 0, n, seed, False),
+            )
+    proof = formal.prove(what, where, order)
+    claim = _claim(what, f, order, dtypes, domain, conventions, points, seed, budget)
+    return _verdict(what, claim, answers, findings.merged(notices), proof, order)
+
+
+def _check_options(dtypes: Sequence[str], order: int, budget: str) -> None:
+    if isinstance(dtypes, str) or not dtypes or any(dtype not in DTYPES for dtype in dtypes):
+        raise UsageError(f"dtypes={dtypes!r}; name some of: {', '.join(DTYPES)}")
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= 4:
+        raise UsageError(f"order={order!r}; verify judges the orders 1 to 4")
+    if budget not in sampling.JUDGED:
+        raise UsageError(f"budget={budget!r}; write one of: {', '.join(sampling.JUDGED)}")
+
+
+def _from_text(text: Any, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+    """A formula as the JAX function it lowers to."""
+    from diffkit.bridge.formula import Formula
+
+    formula = Formula.from_text(text) if isinstance(text, str) else Formula.from_sympy(text)
+    return formula.lower(), args
+
+
+def _domains(
+    what: Subject, domain: Mapping[str, Any] | str | None, assume: Mapping[str, Any] | None
+) -> dict[str, Domain]:
+    if isinstance(domain, str | Domain):
+        domain = {what.variable: domain}
+    found = {name: Domain.parse(text) for name, text in {**(domain or {}), **(assume or {})}.items()}
+    for name, where in found.items():
+        if name not in what.names:
+            raise UnknownNameError(
+                f"domain names {name!r}; the arguments are {', '.join(what.names)}"
+            )
+        if where.matrix_set:
+            raise UsageError(f"the domain {where} of {name} needs array calculus; give an interval")
+    return found
+
+
+def _answers(
+    what: Subject,
+    dtype: str,
+    leaves: Sequence[sampling.Leaves],
+    mine: int,
+    order: int,
+    seed: int,
+    is_judged: bool = True,
+) -> list[Answer]:
+    """Ask AD and the rigorous witness at all points; judge each answer of each mode."""
+    probes, given = [], []
+    for number, point in enumerate(leaves):
+        asked = what.probes(point, seed)
+        probes += asked
+        given += [number < mine] * len(asked)
+    rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
+    rows = {name: row for name, row in rows.items() if findings.mode_error(what, dtype, row) is None}
+    values = run_rows(what, dtype, probes, rows)
+    rigorous = Rigorous(what, dtype)
+    tolerances = {name: Tolerance(what, dtype, row) for name, row in rows.items()}
+    found = []
+    for number, probe in enumerate(probes):
+        truth = rigorous.enclosure(probe, order)
+        for name in rows:
+            answer = Answer(
+                probe, dtype, name, float(values[name][number]), truth, "unsure",
+                is_given=given[number],
+            )
+            found.append(_judge(what, rigorous, tolerances[name], answer, order, is_judged))
+    return found
+
+
+def _judge(
+    what: Subject,
+    rigorous: Rigorous,
+    tolerance: Tolerance,
+    answer: Answer,
+    order: int,
+    is_judged: bool,
+) -> Answer:
+    """Decide what one answer means; a disagreement is confirmed before it is one."""
+    truth = answer.truth
+    if truth.kind == "undecided":
+        return _with(answer, "unsure", truth.note)
+    if truth.value is None or not isfinite(truth.value.value):
+        return _with(answer, "out of domain", "the function has no finite value here")
+    if truth.kind == "undefined":
+        return _with(answer, "out of domain", truth.note or "no derivative")
+    if truth.kind == "infinite":
+        return _infinite(answer)
+    if truth.kind == "kink":
+        return _kink(what, rigorous, answer, order, is_judged)
+    true = answer.true_value
+    largest = float(jnp.finfo(answer.dtype).max)
+    if abs(true) > largest or abs(truth.value.value) > largest:
+        return _with(answer, "out of domain", f"not representable in {answer.dtype}")
+    free = tolerance.free(true)
+    if answer.error <= free.value:
+        return _with(answer, "agrees", "", free)
+    if isfinite(answer.value):
+        allowed = tolerance.bound(answer.probe, true)
+        if answer.error <= allowed.value:
+            outcome: Outcome = "agrees" if allowed.value < inf else "unsure"
+            note = "" if allowed.value < inf else "no rounding bound for this program"
+            return _with(answer, outcome, note, allowed)
+    else:
+        allowed = free
+    return _disagreement(what, rigorous, _with(answer, "disagrees", "", allowed), order, is_judged)
+
+
+def _disagreement(
+    what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool
+) -> Answer:
+    """Confirm by balls at doubled precision and by difference quotients in many digits."""
+    if not is_judged:
+        return answer
+    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
+    kept = again.kind == answer.truth.kind == "smooth" and again.derivative.overlaps(
+        answer.truth.derivative
+    )
+    rows = [_row(answer, "germs of balls", "rigorous", answer.true_value, order)]
+    try:
+        second = high_precision.estimate(
+            what, answer.dtype, rigorous.jaxpr, answer.probe, order
+        )
+    except DiffkitError as error:
+        return _with(answer, "unsure", f"no second witness: {error}")
+    gap = abs(second.value - answer.true_value)
+    sides_with_truth = gap <= 4 * second.bound.value + 1e-9 * abs(answer.true_value)
+    contradicts_ad = not abs(second.value - answer.value) <= second.bound.value
+    rows.append(_row(answer, high_precision.NAME, high_precision.GROUP, second.value, order))
+    if kept and sides_with_truth and contradicts_ad:
+        return Answer(**{**vars(answer), "rows": tuple(rows)})
+    return _with(answer, "unsure", "the witnesses do not agree on the truth")
+
+
+def _infinite(answer: Answer) -> Answer:
+    true = answer.true_value
+    if isinf(answer.value) and (isnan(true) or (answer.value > 0) == (true > 0)):
+        return _with(answer, "agrees", "the derivative is infinite")
+    return _with(answer, "unsure", "the derivative is infinite, AD's answer is not")
+
+
+def _kink(
+    what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool
+) -> Answer:
+    """Any element of the Clarke subdifferential will do at a kink."""
+    left, right = answer.truth.left, answer.truth.right
+    if left is None or right is None or left.is_infinite or right.is_infinite:
+        return _with(answer, "unsure", "one-sided derivatives differ and one is infinite")
+    low, high = min(left.low, right.low), max(left.high, right.high)
+    slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(low), abs(high))
+    allowed = ErrorBound({"rounding": slack})
+    note = f"kink: one-sided derivatives {left.value:g} and {right.value:g}"
+    if order > 1:
+        return _with(answer, "unsure", note)
+    if low - slack <= answer.value <= high + slack:
+        return _with(answer, "agrees", note, allowed)
+    refuted = _with(answer, "disagrees", note, allowed)
+    if not is_judged:
+        return refuted
+    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
+    second = high_precision.estimate(what, answer.dtype, rigorous.jaxpr, answer.probe, order)
+    if again.kind != "kink" or second.left is None or second.right is None:
+        return _with(answer, "unsure", "the witnesses do not agree on the kink")
+    value = f"{second.left:g} and {second.right:g}"
+    rows = (
+        _row(answer, "germs of balls", "rigorous", f"{left.value:g} and {right.value:g}", order),
+        _row(answer, high_precision.NAME, high_precision.GROUP, value, order),
+    )
+    return Answer(**{**vars(refuted), "rows": rows})
+
+
+def _with(answer: Answer, outcome: Outcome, note: str, allowed: ErrorBound | None = None) -> Answer:
+    return Answer(
+        **{**vars(answer), "outcome": outcome, "note": note, "allowed": allowed or answer.allowed}
+    )
+
+
+def _row(answer: Answer, oracle: str, group: Any, value: Any, order: int) -> Evidence:
+    return Evidence(
+        oracle,
+        group,
+        "disagrees",
+        {},
+        value=value,
+        claimed=answer.value,
+        error=answer.error if isinstance(value, float) else None,
+        allowed=answer.allowed,
+        dtype=answer.dtype,
+        order=order,
+    )
+
+
+def _verdict(
+    what: Subject,
+    claim: Claim,
+    answers: Sequence[Answer],
+    notices: Sequence[Finding],
+    proof: formal.FormalProof,
+    order: int,
+) -> Verdict:
+    refuted = [answer for answer in answers if answer.outcome == "disagrees"]
+    status = _status(answers, proof)
+    common = {
+        "claim": claim,
+        "status": status,
+        "findings": tuple(notices),
+        "assumptions": (*what.notes, *_held(what), *proof.notes),
+        "latex": proof.latex,
+    }
+    if refuted:
+        first = min(refuted, key=lambda answer: (not answer.is_given, _size(answer)))
+        return Verdict(
+            **common,
+            statement=_sentence(what, first, order),
+            scope=f"{len(refuted)} of {len(answers)} answers wrong",
+            evidence=(*first.rows, *_summary(what, answers)),
+            counterexample=findings.point_of(what, first.probe),
+            reproducer=findings.reproducer(what, first, order),
+        )
+    return Verdict(
+        **common,
+        statement=_claim_sentence(what, proof, order),
+        scope=_scope(answers, proof),
+        evidence=(*proof.evidence, *_summary(what, answers)),
+    )
+
+
+def _status(answers: Sequence[Answer], proof: formal.FormalProof) -> Status:
+    """The worst over all answers; proved needs the proof and no answer that is not clean."""
+    statuses: list[Status] = []
+    for answer in answers:
+        if answer.outcome == "disagrees":
+            statuses.append("refuted")
+        elif answer.outcome == "unsure":
+            statuses.append("undecided")
+        elif answer.outcome == "agrees":
+            at_kink = answer.truth.kind != "smooth"
+            statuses.append("supported" if at_kink or not proof.is_proved else "proved")
+        elif answer.is_given:
+            statuses.append("undecided")
+    return worst(statuses) if statuses else "undecided"
+
+
+def _sentence(what: Subject, answer: Answer, order: int) -> str:
+    call = "jax.grad" if answer.mode == "reverse" else "jax.jvp"
+    nested = f"{call}({what.name})" if order == 1 else f"order-{order} {call} of {what.name}"
+    place = findings.place(what, answer.probe)
+    truth = answer.truth
+    if truth.kind == "kink":
+        true = f"the one-sided derivatives are {truth.left.value:g} and {truth.right.value:g}"
+    elif _ties(truth):
+        true = f"the derivative is {answer.true_value:.7g} (left and right limit agree)"
+    else:
+        true = f"the derivative is {answer.true_value:.7g}"
+    dtype = f" in {answer.dtype}" if answer.dtype != "float64" else ""
+    return f"{nested}({place}) = {answer.value:.7g}{dtype}, {true}"
+
+
+def _ties(truth: DerivativeEnclosure) -> bool:
+    return truth.kind == "smooth" and truth.left is not None and truth.right is not None
+
+
+def _claim_sentence(what: Subject, proof: formal.FormalProof, order: int) -> str:
+    power = f" up to order {order}" if order > 1 else ""
+    formula = f": {proof.formula}" if proof.formula else ""
+    return f"AD of {what.name} with respect to {what.variable}{power}{formula}"
+
+
+def _scope(answers: Sequence[Answer], proof: formal.FormalProof) -> str:
+    agreeing = sum(answer.outcome == "agrees" for answer in answers)
+    outside = sum(answer.outcome == "out of domain" for answer in answers)
+    unsure = [answer for answer in answers if answer.outcome == "unsure"]
+    parts = [proof.scope] if proof.is_proved else ([proof.scope] if proof.scope else [])
+    parts.append(f"{agreeing} of {len(answers)} AD answers lie within their rounding bounds")
+    if outside:
+        parts.append(f"{outside} outside the domain")
+    if unsure:
+        parts.append(f"{len(unsure)} unsure ({unsure[0].note})")
+    return "; ".join(parts)
+
+
+def _summary(what: Subject, answers: Sequence[Answer]) -> tuple[Evidence, ...]:
+    """One row per dtype and mode, at its worst point."""
+    rows = []
+    for dtype, mode in dict.fromkeys((answer.dtype, answer.mode) for answer in answers):
+        some = [a for a in answers if (a.dtype, a.mode) == (dtype, mode)]
+        severity = ("disagrees", "unsure", "agrees", "out of domain")
+        worst_one = min(some, key=lambda a: (severity.index(a.outcome), -_ratio(a)))
+        agreeing = sum(a.outcome == "agrees" for a in some)
+        rows.append(
+            Evidence(
+                mode,
+                "AD rules",
+                worst_one.outcome,
+                findings.point_of(what, worst_one.probe),
+                value=worst_one.value,
+                claimed=None,
+                error=worst_one.error if isfinite(worst_one.error) else None,
+                allowed=worst_one.allowed,
+                dtype=dtype,
+                note=f"{agreeing} of {len(some)} points agree"
+                + (f"; {worst_one.note}" if worst_one.note else ""),
+            )
+        )
+    return tuple(rows)
+
+
+def _ratio(answer: Answer) -> float:
+    bound = answer.allowed.value if answer.allowed else 0.0
+    return answer.error / bound if bound and isfinite(answer.error) else 0.0
+
+
+def _held(what: Subject) -> tuple[str, ...]:
+    fixed = [
+        name
+        for i, name in enumerate(what.names)
+        if i != what.wrt and not what.is_shape_only[i]
+    ]
+    return (f"{', '.join(fixed)} held at the given values",) if fixed else ()
+
+
+def _size(answer: Answer) -> float:
+    import numpy as np
+
+    return float(sum(np.abs(leaf).sum() for leaf in answer.probe.leaves))
+
+
+def _claim(
+    what: Subject,
+    f: Any,
+    order: int,
+    dtypes: Sequence[str],
+    domain: Any,
+    conventions: Mapping[str, float] | None,
+    points: Sequence[Mapping[str, Any]],
+    seed: int,
+    budget: str,
+) -> Claim:
+    name = reference(f)
+    texts = {what.variable: domain} if isinstance(domain, str) else (domain or {})
+    return Claim(
+        target=name or what.name,
+        wrt=what.variable,
+        order=order,
+        verb="verify",
+        domain={key: str(text) for key, text in texts.items()},
+        conventions=dict(conventions or {}),
+        points=tuple(dict(point) for point in points),
+        options={"dtypes": list(dtypes), "seed": seed, "budget": budget},
+        is_replayable=bool(name),
+    )

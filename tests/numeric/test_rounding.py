@@ -1,0 +1,77 @@
+"""The running error bound holds for real float programs and is not vacuous."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from diffkit.numeric.rounding import Ambiguous, RunningErrorAlgebra
+
+_PROGRAMS = {
+    "1 - cos": (lambda x: 1 - np.cos(x), lambda x: 1 - x.algebra.function("cos")(x)),
+    "(1 - cos x)/x^2": (
+        lambda x: (1 - np.cos(x)) / (x * x),
+        lambda x: (1 - x.algebra.function("cos")(x)) / (x * x),
+    ),
+    "log1p(exp)": (
+        lambda x: np.log1p(np.exp(x)),
+        lambda x: x.algebra.function("log1p")(x.algebra.function("exp")(x)),
+    ),
+    "x^3 - 3x + 2": (lambda x: x * x * x - 3 * x + 2, lambda x: x * x * x - 3 * x + 2),
+    "sqrt(x^2 + 1) - x": (
+        lambda x: np.sqrt(x * x + 1) - x,
+        lambda x: x.algebra.function("sqrt")(x * x + 1) - x,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", _PROGRAMS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_computed_value_lies_within_the_bound(name: str, dtype: str):
+    computed, running = _PROGRAMS[name]
+    rng = np.random.default_rng(3)
+    points = [*rng.uniform(-3, 3, 60), *(10.0 ** rng.uniform(-8, 1, 60))]
+    for point in np.array(points, dtype=dtype):
+        number = running(RunningErrorAlgebra(dtype).constant(float(point)))
+        value = float(computed(point))
+        assert abs(value - number.value) <= number.bound, (name, float(point))
+
+
+def test_a_hundredth_of_the_bound_fails_somewhere():
+    rng = np.random.default_rng(3)
+    misses = 0
+    for point in (10.0 ** rng.uniform(-4, 0, 100)).astype(np.float32):
+        number = _PROGRAMS["1 - cos"][1](RunningErrorAlgebra("float32").constant(float(point)))
+        value = float(np.float32(1) - np.cos(point))
+        misses += abs(value - number.value) > number.bound / 100
+    assert misses > 10
+
+
+def test_the_bound_grows_with_the_length_of_a_sum():
+    bounds = []
+    for length in (10, 100):
+        algebra = RunningErrorAlgebra("float32")
+        total = algebra.constant(0.1)
+        for _ in range(length):
+            total = total + algebra.constant(0.1)
+        bounds.append(total.bound / total.value)
+    assert 5 < bounds[1] / bounds[0] < 20
+
+
+def test_overflow_has_no_bound_and_a_constant_carries_its_conversion():
+    algebra = RunningErrorAlgebra("float32")
+    assert algebra.function("exp")(algebra.constant(100.0)).bound == np.inf
+    assert algebra.constant(Fraction(1, 3)).bound > 0
+    assert algebra.constant(0.5).bound == 0
+
+
+def test_a_comparison_that_rounding_may_flip_is_ambiguous():
+    algebra = RunningErrorAlgebra("float32")
+    third = algebra.constant(1) / algebra.constant(3)
+    product = third * 3
+    verdict = algebra.truth("ge", product, algebra.constant(1) - algebra.constant(2.0**-30))
+    assert isinstance(verdict, Ambiguous)
+    chosen = algebra.select(verdict, algebra.constant(1), algebra.constant(0))
+    assert chosen.value == 1
+    assert chosen.bound >= 1
+    assert algebra.truth("gt", product, algebra.constant(0.5)) is True
