@@ -75,7 +75,7 @@ def _power_of_two(n: jax.Array) -> jax.Array:
 
 @with_partials(lambda x: 1 / (1 + x))
 def log1p(x: jax.Array) -> jax.Array:
-    r"""$\log(1+x) = 2\,\mathrm{artanh}\,\frac{x}{2+x}$ for $-1/2 < x < 1$; there 1 + x would round."""
+    r"""$\log(1+x) = 2\,\mathrm{artanh}\,\frac{x}{2+x}$ for $-1/2 < x < 1$, where 1 + x rounds."""
     if x.dtype != jnp.float64:
         return jnp.log1p(x)
     is_near = (x > -0.5) & (x < 1)
@@ -203,7 +203,7 @@ def logaddexp2(x: jax.Array, y: jax.Array) -> jax.Array:
 
 @with_partials(lambda x: tanh(x))
 def log_cosh(x: jax.Array) -> jax.Array:
-    r"""$\log\cosh x$: $\log(1 + 2\sinh^2\frac x2)$ near 0, $|x| - \log 2 + \log(1+e^{-2|x|})$ else."""
+    r"""$\log\cosh x$: $\log(1 + 2\sinh^2\frac x2)$ for |x| < 1, else from $e^{-2|x|}$."""
     a = jnp.abs(x)
     near = log1p(2 * lax.square(_small_sinh(jnp.minimum(a, 1) / 2)))
     return jnp.where(a < 1, near, (a - LOG2) + log1p(jnp.exp(-2 * a)))
@@ -217,15 +217,12 @@ def logit(p: jax.Array) -> jax.Array:
     return jnp.where(is_middle, log1p((2 * m - 1) / (1 - m)), jnp.log(p) - log1p(-p))
 
 
-
 def _expm1_over_large(x: jax.Array) -> jax.Array:
     root = jnp.exp(x / 2)  # exp(x) may overflow where exp(x)/x does not
     return jnp.where(x > 40, root / x * root, jnp.expm1(jnp.minimum(x, 40)) / x)
 
 
-expm1_over = removable(
-    tuple(1.0 / factorial(k + 1) for k in range(21)), 1.0, _expm1_over_large
-)
+expm1_over = removable(tuple(1.0 / factorial(k + 1) for k in range(21)), 1.0, _expm1_over_large)
 log1p_over = removable(
     tuple((-1.0) ** k / (k + 1) for k in range(30)), 0.25, lambda x: log1p(x) / x
 )

@@ -176,9 +176,7 @@ def gelu_prime(x: jax.Array) -> jax.Array:
     is_double = x.dtype == jnp.float64
     distance = bounded - (_GELU_ROOT_DOUBLE if is_double else _GELU_ROOT_SINGLE)
     is_near = jnp.abs(distance) < 0.25
-    near = polynomial(
-        jnp.where(is_near, distance, 0), _GELU_DOUBLE if is_double else _GELU_SINGLE
-    )
+    near = polynomial(jnp.where(is_near, distance, 0), _GELU_DOUBLE if is_double else _GELU_SINGLE)
     return jnp.where(is_near, near, jnp.where(x < 0, -part, 1 + part))
 
 

@@ -28,6 +28,7 @@ def bind(
     if not callable(f):
         raise UsageError(f"expected a JAX function, not {type(f).__name__}")
     names = _parameter_names(f, len(args))
+    _check_call(f, args, kwargs)
     dynamic = {key: value for key, value in kwargs.items() if _is_array(value)}
     static = {key: value for key, value in kwargs.items() if key not in dynamic}
     flat, tree = tree_flatten_with_path((args, dynamic))
@@ -50,14 +51,29 @@ def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
         parameters = inspect.signature(f).parameters.values()
     except (TypeError, ValueError):
         return [f"x{index}" if count > 1 else "x" for index in range(count)]
-    positional = [
-        p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-    ]
+    positional = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     names = [p.name for p in positional[:count]]
     rest = next((p.name for p in parameters if p.kind == p.VAR_POSITIONAL), None)
     if len(names) < count and rest is None:
-        raise UsageError(f"{function_name(f)} takes {len(positional)} positional arguments, not {count}")
+        raise UsageError(
+            f"{function_name(f)} takes {len(positional)} positional arguments, not {count}"
+        )
     return names + [f"{rest}_{index}" for index in range(count - len(names))]
+
+
+def _check_call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+    """Refuse arguments `f` cannot be called with, before JAX says so less clearly."""
+    try:
+        signature = inspect.signature(f)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise UsageError(
+            f"{function_name(f)}{signature} cannot be called like this: {error}; give example "
+            "arguments, for example 1.0 for a number"
+        ) from error
 
 
 def _path(path: Sequence[Any]) -> str:
@@ -71,7 +87,9 @@ def _is_array(value: Any) -> bool:
 
 
 def _is_leaf(value: Any) -> bool:
-    return isinstance(value, float | np.generic) or (hasattr(value, "shape") and hasattr(value, "dtype"))
+    return isinstance(value, float | np.generic) or (
+        hasattr(value, "shape") and hasattr(value, "dtype")
+    )
 
 
 def _checked(name: str, leaf: Any) -> Any:

@@ -50,7 +50,9 @@ class Certificate:
     notes: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{len(self.points)} points, {self.route}: error {self.error:.0e} <= {self.bound:.0e}"
+        return (
+            f"{len(self.points)} points, {self.route}: error {self.error:.0e} <= {self.bound:.0e}"
+        )
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,9 @@ class Derivation:
             ],
             "notes": list(self.notes),
             "certificate": {
-                "points": plain([{k: _number(v) for k, v in p.items()} for p in certificate.points]),
+                "points": plain(
+                    [{k: _number(v) for k, v in p.items()} for p in certificate.points]
+                ),
                 "error": certificate.error,
                 "bound": certificate.bound,
                 "route": certificate.route,

@@ -130,9 +130,11 @@ class _Check:
     def _automatic(self, place: int, order: int) -> Callable[..., Any]:
         """The elementwise derivative by `jax.jvp`; NaN where a custom_vjp forbids it."""
         automatic = _elementwise_jvp(self.call, place, order)
-        shapes = [jax.ShapeDtypeStruct(each.shape, _wide(each.dtype)) for each in self.target.inputs]
+        shapes = [
+            jax.ShapeDtypeStruct(each.shape, _wide(each.dtype)) for each in self.target.inputs
+        ]
         try:
-            jax.eval_shape(automatic, *shapes)
+            jax.jit(automatic).lower(*shapes)
         except TypeError as error:
             if "custom_vjp" not in str(error):
                 raise

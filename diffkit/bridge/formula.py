@@ -73,9 +73,9 @@ class Formula:
         missing = sorted(set(free) - set(names))
         if missing:
             raise UsageError(f"the expression holds {', '.join(missing)}, which names leaves out")
-        inputs = tuple(map(var, names))
-        places = tuple(_place_of(expr, name) for name in names)
-        return cls(map_node(sp.Lambda(places, expr), *inputs), inputs)
+        whole = {each.name for each in symbols_of(expr) if each.is_integer}
+        inputs = tuple(var(name, (), "int" if name in whole else "") for name in names)
+        return cls(_as_map(expr, inputs), inputs)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -240,13 +240,7 @@ def _differentiable(found: Var) -> Var:
 
 def _as_map(expr: sp.Basic, inputs: tuple[Var, ...]) -> Node:
     """An expression in the inputs as one Map; it keeps every input, so shapes broadcast."""
-    places = tuple(_place_of(expr, each.name) for each in inputs)
-    return map_node(sp.Lambda(places, expr), *inputs)
-
-
-def _place_of(expr: sp.Basic, name: str) -> sp.Symbol:
-    integer = symbol(name, integer=True)
-    return integer if integer in symbols_of(expr) else symbol(name)
+    return map_node(sp.Lambda(tuple(each.symbol for each in inputs), expr), *inputs)
 
 
 def _with_own_symbols(expr: sp.Basic) -> sp.Basic:

@@ -1,4 +1,4 @@
-r"""Combinations that are accurate only as one function: $\sigma(u)\sigma(-u)$, $\Phi(u)+u\varphi(u)$, ...
+r"""Combinations accurate only as one function: $\sigma(u)\sigma(-u)$, $\Phi(u)+u\varphi(u)$, ...
 
 `fuse` replaces them in an expression by functions of their own, which `backend.kernels.FUSED`
 computes to a few ulps; `MEANINGS` says what each of them is.  This is a matter of lowering: the
@@ -14,42 +14,42 @@ from diffkit.symbolic.vocabulary import FUNCTIONS, nodes
 f = FUNCTIONS
 
 
-class sigmoid_prime(sp.Function):  # noqa: N801 - SymPy prints a function by its class name
+class sigmoid_prime(sp.Function):
     """sigmoid(x)*sigmoid(-x)."""
 
     nargs = 1
     is_real = True
 
 
-class sech_squared(sp.Function):  # noqa: N801
+class sech_squared(sp.Function):
     """1 - tanh(x)**2."""
 
     nargs = 1
     is_real = True
 
 
-class exp_square(sp.Function):  # noqa: N801
+class exp_square(sp.Function):
     """exp(s*x**2)."""
 
     nargs = 2
     is_real = True
 
 
-class erfcx(sp.Function):  # noqa: N801
+class erfcx(sp.Function):
     """exp(x**2)*erfc(x), x >= 0."""
 
     nargs = 1
     is_real = True
 
 
-class normal_hazard(sp.Function):  # noqa: N801
+class normal_hazard(sp.Function):
     """normal_pdf(x)/normal_cdf(x)."""
 
     nargs = 1
     is_real = True
 
 
-class gelu_prime(sp.Function):  # noqa: N801
+class gelu_prime(sp.Function):
     """normal_cdf(x) + x*normal_pdf(x)."""
 
     nargs = 1
@@ -193,7 +193,12 @@ def _density(product: sp.Expr) -> sp.Expr:
 def _square_exponent(call: sp.Expr) -> sp.Expr:
     """exp(s*u**2) -> exp_square(u, s) where s is -1, -1/2, -2, ... (a power of two)."""
     scale, body = call.args[0].as_coeff_Mul()
-    if isinstance(body, sp.Pow) and body.exp == 2 and scale.is_negative and _is_power_of_two(-scale):
+    if (
+        isinstance(body, sp.Pow)
+        and body.exp == 2
+        and scale.is_negative
+        and _is_power_of_two(-scale)
+    ):
         return exp_square(body.base, scale)
     return call
 

@@ -27,7 +27,17 @@ from diffkit.bridge.primitives import (
 )
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UnsupportedPrimitive, UsageError
-from diffkit.tensor.nodes import Const, Node, Select, Var, const, is_predicate, map_node, select, var
+from diffkit.tensor.nodes import (
+    Const,
+    Node,
+    Select,
+    Var,
+    const,
+    is_predicate,
+    map_node,
+    select,
+    var,
+)
 from diffkit.tensor.substitute import substitute
 
 #: A constant array above this size is no part of a formula; pass it as an argument.
@@ -67,14 +77,14 @@ def lift(
         traced = compat.trace(call, *(value for _, value in leaves))
     except jax.errors.ConcretizationTypeError as error:
         raise UsageError(
-            f"{function_name(f)} decides in Python on the value of an argument, so it has no single "
-            f"formula; use jnp.where or lax.cond. JAX says: {str(error).splitlines()[0]}"
+            f"{function_name(f)} decides in Python on the value of an argument, so it has no "
+            f"single formula; use jnp.where or lax.cond. JAX says: {str(error).splitlines()[0]}"
         ) from error
     jaxpr, closed_over = compat.open_jaxpr(traced)
     if len(jaxpr.outvars) != 1:
         raise UsageError(
-            f"{function_name(f)} returns {len(jaxpr.outvars)} arrays; lift a function of one result, "
-            "for example lambda x: f(x)[0]"
+            f"{function_name(f)} returns {len(jaxpr.outvars)} arrays; lift a function of one "
+            "result, for example lambda x: f(x)[0]"
         )
     inputs = tuple(
         var(name, atom.aval.shape, str(atom.aval.dtype))
@@ -267,7 +277,7 @@ class _Walk:
         return const(sp.true)
 
     def select_n(self, eqn: Any, operands: list[Node], index: int) -> Node:
-        """where(p, a, b) is select_n(p, b, a)."""
+        """Read `where`, which a jaxpr writes with its cases in the other order."""
         which, *cases = operands
         if not is_predicate(which) or len(cases) != 2:
             raise self.refusal(eqn, index, "only two cases chosen by a boolean have a row")

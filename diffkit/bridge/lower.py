@@ -58,7 +58,11 @@ def lower(
         exprs = tuple(_stable(expr) for expr in exprs)
     program = compile_program(exprs, [*map(symbol, order), *constants])
     return _as_function(
-        program, order, tuple(constants.values()), tuple(map(_shape_rule, parts)), isinstance(target, tuple)
+        program,
+        order,
+        tuple(constants.values()),
+        tuple(map(_shape_rule, parts)),
+        isinstance(target, tuple),
     )
 
 
@@ -130,7 +134,8 @@ def _as_function(
         shapes = {name: jnp.shape(value) for name, value in zip(order, values, strict=True)}
         results = program(*values, *(constant.astype(dtype) for constant in constants))
         finished = tuple(
-            _finish(result, dtype, rule(shapes)) for result, rule in zip(results, rules, strict=True)
+            _finish(result, dtype, rule(shapes))
+            for result, rule in zip(results, rules, strict=True)
         )
         return finished if is_tuple else finished[0]
 
@@ -163,7 +168,8 @@ def _prepare(values: tuple[Any, ...]) -> tuple[Any, ...]:
     """Arrays of floats: whole numbers and booleans become the default float."""
     arrays = tuple(map(jnp.asarray, values))
     return tuple(
-        a if jnp.issubdtype(a.dtype, jnp.inexact) else a.astype(_float_dtype(arrays)) for a in arrays
+        a if jnp.issubdtype(a.dtype, jnp.inexact) else a.astype(_float_dtype(arrays))
+        for a in arrays
     )
 
 

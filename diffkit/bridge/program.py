@@ -75,7 +75,7 @@ class _Compiler:
         self.known: dict[sp.Basic, int] = {}
         self.emitted: dict[tuple[Any, ...], int] = {}
         self.scopes: dict[tuple[Any, ...], dict[sp.Basic, int]] = {}
-        self.numbers: set[sp.Basic] = set()
+        self.numbers: dict[sp.Basic, bool] = {}
 
     def emit(self, name: str, operation: Operation, *operands: int) -> int:
         """Add a step, or return the register that already holds its result."""
@@ -87,16 +87,15 @@ class _Compiler:
 
     def compile(self, expr: sp.Basic) -> int:
         """The register that holds `expr`; deep expressions do not recurse."""
-        for node in nodes(expr):  # SymPy's own is_number walks the tree
-            if not isinstance(node, sp.Symbol) and all(arg in self.numbers for arg in node.args):
-                self.numbers.add(node)
+        for node in nodes(expr):
+            self.is_number(node)
         stack = [expr]
         while stack:
             node = stack[-1]
             if node in self.known:
                 stack.pop()
                 continue
-            operands = () if node in self.numbers else _operands(node)
+            operands = () if self.is_number(node) else _operands(node)
             waiting = [each for each in operands if each not in self.known]
             if waiting:
                 stack.extend(waiting)
@@ -111,7 +110,7 @@ class _Compiler:
             return self.symbol(node)
         if isinstance(node, sp.logic.boolalg.BooleanAtom):
             return self.constant(bool(node))
-        if node in self.numbers:
+        if self.is_number(node):
             return self.number(node)
         for kind in type(node).__mro__:
             if kind in _RULES:
@@ -124,6 +123,13 @@ class _Compiler:
             f"cannot lower `{type(node).__name__}`: no kernel. Evaluate or rewrite it first "
             "(for example expr.doit()), or add a row in backend/kernels.py - see docs/extending.md"
         )
+
+    def is_number(self, node: sp.Basic) -> bool:
+        """Whether no symbol is below `node`; SymPy's own test walks the tree, this the DAG."""
+        if node not in self.numbers:
+            is_free = isinstance(node, sp.Symbol)
+            self.numbers[node] = not is_free and all(self.is_number(arg) for arg in node.args)
+        return self.numbers[node]
 
     def symbol(self, node: sp.Symbol) -> int:
         """The register a symbol is read from in this scope."""
@@ -169,9 +175,7 @@ class _Compiler:
             result = self.emit("where", jnp.where, condition, value, result)
         return result
 
-    def branch(
-        self, pair: Any, earlier: Sequence[sp.Basic], conditions: Sequence[int]
-    ) -> int:
+    def branch(self, pair: Any, earlier: Sequence[sp.Basic], conditions: Sequence[int]) -> int:
         """One branch, from guarded arguments where it might not be finite elsewhere."""
         where = sp.And(pair.cond, *(sp.Not(other) for other in earlier))
         if where == sp.true or not is_fragile(pair.expr):
@@ -262,9 +266,7 @@ def _add(c: _Compiler, node: sp.Add) -> int:
 
 
 def _multiply(c: _Compiler, node: sp.Mul) -> int:
-    above, below = (
-        [c.known[factor] for factor in part] for part in _split(node)
-    )
+    above, below = ([c.known[factor] for factor in part] for part in _split(node))
     minus = c.constant(-1)
     is_negative = minus in above
     above = [register for register in above if register != minus]

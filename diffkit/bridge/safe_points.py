@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import product
+from itertools import pairwise, product
 
 import sympy as sp
 
@@ -19,7 +19,9 @@ _TAME = frozenset(
         "Min floor ceiling asinh sigmoid_prime sech_squared gelu_prime normal_hazard huber clip hinge"
     ).split()
 )
-_VALUES = tuple(map(sp.Rational, ("1/2", "-1/2", "1", "-1", "2", "-2", "0", "3", "-3", "10", "-10")))
+_VALUES = tuple(
+    map(sp.Rational, ("1/2", "-1/2", "1", "-1", "2", "-2", "0", "3", "-3", "10", "-10"))
+)
 #: Points tried before giving up.
 _TRIES = 3000
 
@@ -63,8 +65,9 @@ def safe_point(expr: sp.Basic, where: sp.Basic) -> dict[sp.Symbol, sp.Rational] 
 
 def _points(symbols: list[sp.Symbol], where: sp.Basic) -> Iterator[dict[sp.Symbol, sp.Rational]]:
     """Small numbers, and the numbers in the condition with their neighbours, nearest first."""
-    bounds = [n for n in where.atoms(sp.Rational) if n.is_finite]
-    near = [b + shift for b in bounds for shift in (0, sp.Rational(1, 2), -sp.Rational(1, 2))]
+    bounds = sorted(n for n in where.atoms(sp.Rational) if n.is_finite)
+    near = [(low + high) / 2 for low, high in pairwise(bounds)]
+    near += [bound + shift for bound in bounds for shift in (0, sp.S.Half, -sp.S.Half)]
     candidates = tuple(dict.fromkeys((*_VALUES, *near)))
     for values in product(candidates, repeat=len(symbols)):
         yield dict(zip(symbols, values, strict=True))

@@ -6,6 +6,7 @@ where AD's convention, a NaN or a wrong branch comes from.  The walk names the u
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,6 +17,9 @@ from diffkit.backend import compat
 TIES = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "max", "min"})
 #: Primitive -> operand value at which its derivative is infinite or not defined.
 EDGES = {"sqrt": 0.0, "log": 0.0, "rsqrt": 0.0, "cbrt": 0.0, "abs": 0.0, "sign": 0.0, "log1p": -1.0}
+
+
+_PACKAGE = str(Path(__file__).parent.parent)
 
 
 @dataclass(frozen=True)
@@ -66,7 +70,7 @@ def _walk(
         values = [read(atom) for atom in eqn.invars]
         # inside a library function JAX records no line: the caller's is the user's
         source = compat.source(eqn)
-        source = source if source.file else caller
+        source = source if source.file and not source.file.startswith(_PACKAGE) else caller
         found.extend(Place(eqn.primitive.name, source, reason) for reason in _reasons(eqn, values))
         inner = compat.called_jaxpr(eqn)
         if inner is not None and eqn.primitive.name not in ("scan", "while", "cond"):

@@ -38,7 +38,7 @@ def enclose(expr: sp.Expr, box: Box, digits: int = 30) -> tuple[Fraction | float
 
     Raises:
         DomainError: somewhere in the box the expression is not a finite real number, or may not be.
-        Undecidable: a comparison of the expression holds on a part of the box only.
+        Undecidable: a comparison holds on a part of the box only, or an exponential is too big.
         UnsupportedFunction: a function without an enclosure.
 
     >>> x = sp.Symbol("x", real=True)
@@ -55,7 +55,7 @@ def value(expr: sp.Expr, point: Point, digits: int = 30) -> mpmath.mpf:
 
     Raises:
         DomainError: the expression is not a finite real number there.
-        Undecidable: a comparison is too close to call.
+        Undecidable: a comparison is too close to call, or an exponential too big to write out.
         UnsupportedFunction: a function mpmath lacks.
     """
     return _Value(point, digits).start(expr)
@@ -243,7 +243,8 @@ def _needs(condition: bool, what: str) -> None:
 
 
 def _exp(context: Any, x: Any) -> Any:
-    _needs(abs(x) < LARGEST_EXPONENT, "an exponential of such an argument")
+    if not abs(x) < LARGEST_EXPONENT:
+        raise Undecidable("an exponential has more digits than are worked out")
     return context.exp(x)
 
 

@@ -15,7 +15,7 @@ from sympy.polys.rings import PolyElement
 
 from diffkit.core.errors import Undecidable
 from diffkit.symbolic.reduction import Reduction
-from diffkit.symbolic.tower import Element, TooLarge
+from diffkit.symbolic.tower import Element
 
 #: Independent points; each multiplies the error probability.
 TRIALS = 2

@@ -409,5 +409,5 @@ def _is_open_number(expr: sp.Expr) -> bool:
 
 def _relation(left: sp.Expr, operator: str, right: sp.Expr) -> Boolean:
     """The relation as written; decided at once only between numbers."""
-    is_decided = all(side.is_number and not _is_open_number(side) for side in (left, right))
+    is_decided = all(side.is_number and not side.has(*_NOT_IN_CONDITIONS) for side in (left, right))
     return _RELATIONS[operator](left, right, evaluate=is_decided)

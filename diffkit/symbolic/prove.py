@@ -336,9 +336,12 @@ class Comparison:
 
     def separates(self, point: Point) -> str:
         """How the sides are told apart at `point`; "" if they are not."""
-        if _value_or_none(self.within, point) is None:
+        try:
+            if _real_or_none(self.within, point) is None:
+                return ""
+            left, right = (_real_or_none(side, point) for side in (self.left, self.right))
+        except Undecidable:
             return ""
-        left, right = (_value_or_none(side, point) for side in (self.left, self.right))
         if left is None or right is None:
             if (left is None) != (right is None) and self.one_sided is None:
                 self.one_sided = point
@@ -399,7 +402,16 @@ def _is_close(left: Any, right: Any) -> bool:
     return abs(left - right) <= max(abs(left), abs(right), 1) * 10.0 ** (MARGIN - DIGITS)
 
 
+def _real_or_none(expr: sp.Expr, point: Point) -> Any:
+    """The value, None where it is certainly not a finite real number."""
+    try:
+        return value(expr, point, DIGITS)
+    except DomainError:
+        return None
+
+
 def _value_or_none(expr: sp.Expr, point: Point, digits: int = DIGITS) -> Any:
+    """The value, None where there is none or it cannot be worked out."""
     try:
         return value(expr, point, digits)
     except (DomainError, Undecidable):

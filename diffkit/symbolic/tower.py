@@ -327,6 +327,9 @@ class Tower:
         return self._cancel(Element(self.expand(Element(element.poly, above)), below))
 
     def _rationalise(self, element: Element) -> Element:
+        if any(kernel.kind == "abs" for kernel in self.kernels):
+            # |f|^2 = f^2 has two solutions: a conjugate may vanish everywhere, and 0/0 arise.
+            return element
         for index in reversed(self.algebraic):
             for factor in list(element.factors):
                 # The exponent is read anew: lifting one factor may change that of another.

@@ -63,7 +63,7 @@ def _compose_one(
     values = tuple(done[operand] for operand in node.operands)
     match node:
         case Var():
-            return symbol(node.name)
+            return node.symbol
         case Const():
             if len(set(node.values)) == 1:
                 return node.values[0]

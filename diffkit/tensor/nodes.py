@@ -14,6 +14,7 @@ import sympy as sp
 from sympy.logic.boolalg import Boolean
 
 from diffkit.core.errors import UsageError
+from diffkit.symbolic.symbols import symbol
 from diffkit.tensor.substitute import substitute
 
 Shape = tuple[int, ...]
@@ -87,6 +88,11 @@ class Var(Node):
         """Name of its dtype, "" when it follows the argument."""
         return self.key[2]
 
+    @property
+    def symbol(self) -> sp.Symbol:
+        """Its symbol in a composed expression: an integer one for an input of whole numbers."""
+        return symbol(self.name, integer=self.dtype.startswith(("int", "uint")))
+
 
 class Const(Node):
     """An exact number, or an array of exact numbers in row-major order."""
@@ -156,7 +162,9 @@ def const(values: sp.Expr | int | Sequence[sp.Expr], shape: Sequence[int] = ()) 
     for length in shape:
         size *= length
     if len(exact) != size:
-        raise UsageError(f"a constant of shape {tuple(shape)} needs {size} entries, not {len(exact)}")
+        raise UsageError(
+            f"a constant of shape {tuple(shape)} needs {size} entries, not {len(exact)}"
+        )
     for entry in exact:
         if not isinstance(entry, sp.Basic) or entry.has(sp.Float):
             raise UsageError(f"{entry} is no exact number; give a rational")
@@ -170,9 +178,11 @@ def map_node(kernel: sp.Lambda, *operands: Node) -> Map:
         UsageError: the number of operands is not the kernel's, or shapes do not broadcast.
     """
     if len(kernel.signature) != len(operands):
-        raise UsageError(f"kernel {kernel} takes {len(kernel.signature)} operands, not {len(operands)}")
+        raise UsageError(
+            f"kernel {kernel} takes {len(kernel.signature)} operands, not {len(operands)}"
+        )
     shape = broadcast_shape(*(operand.shape for operand in operands))
-    return Map._intern((_canonical(kernel),), operands, shape)
+    return Map._intern((_canonical(kernel, operands),), operands, shape)
 
 
 def select(predicate: Node, on_true: Node, on_false: Node) -> Node:
@@ -240,14 +250,19 @@ def broadcast_shape(*shapes: Shape) -> Shape:
     return tuple(result)
 
 
-def _canonical(kernel: sp.Lambda) -> sp.Lambda:
-    """The same kernel with its bound symbols named by position."""
-    names = tuple(_bound(index) for index in range(len(kernel.signature)))
+def _canonical(kernel: sp.Lambda, operands: tuple[Node, ...]) -> sp.Lambda:
+    """The same kernel with its bound symbols named after its operands.
+
+    Over distinct inputs they carry the inputs' own symbols, so that a formula given as text, one
+    large kernel, is neither rebuilt here nor when it is composed; elsewhere they are numbered.
+    """
+    inputs = [operand.symbol for operand in operands if isinstance(operand, Var)]
+    if len(set(inputs)) == len(operands):
+        names = tuple(inputs)
+    else:
+        names = tuple(sp.Symbol(f"_{index}", real=True) for index in range(len(operands)))
     if kernel.signature == names:
         return kernel
-    return sp.Lambda(names, substitute(kernel.expr, dict(zip(kernel.signature, names, strict=True))))
-
-
-def _bound(index: int) -> sp.Symbol:
-    # The letter of the place of an operand; real, as every symbol of a formula is.
-    return sp.Symbol(f"_{index}", real=True)
+    return sp.Lambda(
+        names, substitute(kernel.expr, dict(zip(kernel.signature, names, strict=True)))
+    )

@@ -10,8 +10,11 @@ arXiv:1611.01232.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
+from math import inf, log, sqrt
+from typing import Any
 
-import mpmath
+import numpy as np
 import sympy as sp
 
 from diffkit.core.errors import NoClosedForm, UnknownNameError
@@ -99,23 +102,34 @@ class Moments:
     method: str
 
 
+@cache
 def moments(name: str, variance: float) -> Moments:
     r"""Return E[phi(z)^2] and E[phi'(z)^2] for z ~ N(0, q) as numbers.
 
     Args:
         name: Activation of the vocabulary.
-        variance: q > 0, dimensionless.
+        variance: q, 0 < q < 1e4, dimensionless.
+
+    Raises:
+        ValueError: q is outside that range.
+
+    >>> moments("relu", 3.0).square
+    1.5
     """
-    if variance <= 0:
-        raise ValueError(f"the variance q must be positive, not {variance}")
+    if not 0 < variance < 1e4:
+        raise ValueError(f"the variance q must lie between 0 and 1e4, not {variance}")
     if name in CLOSED:
         row = CLOSED[name]
         at = {q: sp.Float(variance, DIGITS)}
-        square, slope = (sp.Float(e.subs(at), DIGITS) for e in (row.square, row.derivative_square))
-        return Moments(float(square), float(slope), 0.0, "closed form")
-    phi = activation(name)
-    square, first = _expectation(phi, variance)
-    slope, second = _expectation(derivative(phi, x), variance)
+        square, slope = (float(e.subs(at).evalf(DIGITS)) for e in (row.square, row.derivative_square))
+        return Moments(square, slope, 0.0, "closed form")
+    return quadrature(name, variance)
+
+
+def quadrature(name: str, variance: float) -> Moments:
+    """The same moments by quadrature, for activations with and without a closed form."""
+    square, first = _mean_square(_function(name, 0), variance)
+    slope, second = _mean_square(_function(name, 1), variance)
     return Moments(square, slope, max(first, second), "quadrature")
 
 
@@ -152,6 +166,62 @@ def variances(
     return found
 
 
+def fixed_point(name: str, sigma_w: float, sigma_b: float = 0.0, first: float = 1.0) -> float:
+    r"""Return q*, where the length map started at q_1 comes to rest.
+
+    $$q^* = \sigma_w^2\,\mathrm{E}[\phi(\sqrt{q^*}\,z)^2] + \sigma_b^2$$
+
+    Args:
+        name: Activation.
+        sigma_w: Weight standard deviation times sqrt(fan_in).
+        sigma_b: Bias standard deviation.
+        first: q_1 > 0.
+
+    Raises:
+        ValueError: the variance does not settle within 2000 layers (it dies out or explodes like
+            a power, as tanh does at sigma_w = 1 without a bias).
+    """
+    value = first
+    for _ in range(2000):
+        following = sigma_w**2 * moments(name, value).square + sigma_b**2
+        if abs(following - value) <= 4e-16 * following:
+            return following
+        value = following
+    raise ValueError(f"the variance of {name} with sigma_w = {sigma_w} does not settle")
+
+
+def edge_of_chaos(name: str, sigma_b: float) -> tuple[float, float]:
+    r"""Return (sigma_w, q*) for which gradients keep their size: chi(q*) = 1.
+
+    Each q is the fixed point of one critical pair, so that the pair is found by bisection in q:
+    $$\sigma_w^2 = 1/\mathrm{E}[\phi'^2], \qquad
+      \sigma_b^2 = q - \mathrm{E}[\phi^2]/\mathrm{E}[\phi'^2].$$
+
+    Args:
+        name: Activation with a bounded slope that falls with |x| (tanh, erf).
+        sigma_b: Bias standard deviation, > 0.
+
+    Raises:
+        ValueError: no critical point with 1e-8 < q < 1e3 (ReLU has none with a bias).
+
+    Source: Schoenholz et al. (2017), arXiv:1611.01232, fig. 1.
+    """
+
+    def excess(variance: float) -> float:
+        found = moments(name, variance)
+        return variance - found.square / found.derivative_square - sigma_b**2
+
+    low, high = 1e-8, 1e3
+    if excess(low) > 0 or excess(high) < 0:
+        raise ValueError(f"{name} with sigma_b = {sigma_b} has no edge of chaos")
+    while high - low > 4e-16 * high:
+        middle = (low + high) / 2
+        if not low < middle < high:
+            break
+        low, high = (middle, high) if excess(middle) < 0 else (low, middle)
+    return 1 / sqrt(moments(name, high).derivative_square), high
+
+
 def log_gradient_profile(
     name: str, first: float, depth: int, sigma_w: float, sigma_b: float = 0.0
 ) -> list[float]:
@@ -159,25 +229,35 @@ def log_gradient_profile(
 
     $$\log \frac{\mathrm{E}\|g_l\|^2}{\mathrm{E}\|g_L\|^2} = \sum_{k=l}^{L-1} \log \chi(q_k)$$
     """
-    gains = [
-        mpmath.log(layer_gain(name, variance, sigma_w))
-        for variance in variances(name, first, depth, sigma_w, sigma_b)[:-1]
-    ]
-    profile = [mpmath.mpf(0)]
-    for gain in reversed(gains):
-        profile.append(profile[-1] + gain)
-    return [float(value) for value in reversed(profile)]
+    profile = [0.0]
+    for variance in reversed(variances(name, first, depth, sigma_w, sigma_b)[:-1]):
+        profile.append(profile[-1] + log(layer_gain(name, variance, sigma_w)))
+    return profile[::-1]
 
 
-def _expectation(phi: sp.Expr, variance: float) -> tuple[float, float]:
-    """E[phi(z)^2] by tanh-sinh quadrature on (-oo, oo), with mpmath's error estimate."""
-    function: Callable[..., mpmath.mpf] = sp.lambdify(x, definition(phi), "mpmath")
-    with mpmath.workdps(DIGITS):
-        scale = mpmath.sqrt(variance)
+@cache
+def _function(name: str, order: int) -> Callable[..., Any]:
+    """phi (order 0) or phi' (order 1) on arrays."""
+    phi = activation(name)
+    return sp.lambdify(x, definition(derivative(phi, x) if order else phi), "numpy")
 
-        def integrand(z: mpmath.mpf) -> mpmath.mpf:
-            return function(scale * z) ** 2 * mpmath.npdf(z)
 
-        # A Gaussian tail beyond 12 standard deviations weighs less than 1e-32.
-        value, error = mpmath.quad(integrand, [-12, -6, 0, 6, 12], error=True)
-    return float(value), max(float(error), 1e-16)
+def _mean_square(phi: Callable[..., Any], variance: float) -> tuple[float, float]:
+    """E[phi(z)^2], z ~ N(0, q), and an error bound: ten times the change to fewer nodes."""
+    fine, coarse = (_panels(phi, sqrt(variance), nodes) for nodes in (24, 16))
+    rounding = 64 * float(np.finfo(np.float64).eps) * fine
+    return fine, 10 * abs(fine - coarse) + rounding
+
+
+def _panels(phi: Callable[..., Any], scale: float, nodes: int) -> float:
+    """Gauss-Legendre on unit panels of z, whose joints include 0, where activations have kinks.
+
+    Beyond 12 standard deviations the Gaussian weighs less than 1e-32.
+    """
+    x_k, w_k = np.polynomial.legendre.leggauss(nodes)
+    z = (np.arange(-12, 12)[:, None] + (x_k + 1) / 2).ravel()
+    weights = np.tile(w_k / 2, 24) * np.exp(-z * z / 2) / sqrt(2 * np.pi)
+    with np.errstate(over="ignore"):  # a tail such as 1/(1 + exp(800)) is 0
+        values = np.asarray(phi(scale * z), dtype=np.float64) ** 2
+    total = float(weights @ np.broadcast_to(values, z.shape))
+    return total if np.isfinite(total) else inf

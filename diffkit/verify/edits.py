@@ -19,6 +19,8 @@ Path = tuple[int, ...]
 
 FACTORS = (2, 3, 4)
 MOST_CANDIDATES = 6000
+MOST_QUANTITIES = 40
+_BINDERS = frozenset({"Sum", "Product", "Integral"})
 
 
 @dataclass(frozen=True)
@@ -43,11 +45,20 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Subject:
-    """What an edit may look at: the wrong claim, the target formula and the variable."""
+    """What an edit may look at.
+
+    Args:
+        claim: The wrong claim.
+        target: The formula it is a derivative of; the claim itself when it is about a value,
+            for then the target is the right answer.
+        wrt: The variable, or None.
+        symbols: Every symbol of the question.
+    """
 
     claim: Expr
     target: Expr
     wrt: Expr | None
+    symbols: tuple[Expr, ...] = ()
 
 
 def candidates(subject: Subject) -> Iterator[Candidate]:
@@ -114,9 +125,10 @@ def dropped_factor(subject: Subject) -> Iterator[Candidate]:
             for part in node.args:
                 yield Candidate("extra factor {}", replace_at(subject.claim, path, node / part), (part,))
                 yield Candidate("inverse of the factor {}", replace_at(subject.claim, path, node / part**2), (part,))
+    quantities = [q for q in _quantities(subject) if not q.is_Function]
     for path, node in nodes(subject.claim):
         if path and (node.is_Mul or node.is_Symbol or node.is_Function):
-            for symbol in _symbols(subject):
+            for symbol in quantities:
                 yield Candidate("missing factor {} in {}", replace_at(subject.claim, path, node * symbol), (symbol, node))
 
 
@@ -192,9 +204,12 @@ def index(subject: Subject) -> Iterator[Candidate]:
                 moved = node.func(body.xreplace({counter: new}), *limits)
                 yield Candidate("index {} for {}", replace_at(subject.claim, path, moved), (new, counter))
         for place in (1, 2):
-            for shift in (1, -1):
+            before = limits[0].args[place]
+            for bound in (before + 1, before - 1, *_symbols(subject)):
                 ends = list(limits[0].args)
-                ends[place] = ends[place] + shift
+                if bound == counter or bound == before:
+                    continue
+                ends[place] = bound
                 moved = node.func(body, limits[0].func(*ends))
                 yield Candidate("summation from {} to {}", replace_at(subject.claim, path, moved), (ends[1], ends[2]))
 
@@ -202,10 +217,12 @@ def index(subject: Subject) -> Iterator[Candidate]:
 def exchange(subject: Subject) -> Iterator[Candidate]:
     """One quantity of the problem stands where another belongs (z for a, one index for another)."""
     known = _quantities(subject)
+    symbols = _symbols(subject)
+    for first, second in combinations(symbols, 2):
+        swapped = subject.claim.xreplace({first: second, second: first})
+        yield Candidate("{} and {} exchanged", swapped, (first, second))
     for path, node in nodes(subject.claim):
-        if node.is_Number or not path:
-            continue
-        for other in known:
+        for other in symbols if node.is_Number or not path else known:
             if other != node:
                 yield Candidate("{} for {}", replace_at(subject.claim, path, other), (other, node))
     yield from _exchange_partial_sums(subject, known)
@@ -242,10 +259,12 @@ EDITS: tuple[Callable[[Subject], Iterator[Candidate]], ...] = (
 
 def nodes(expr: Expr, path: Path = ()) -> Iterator[tuple[Path, Expr]]:
     """Every subexpression of `expr` with the path of argument positions that leads to it."""
-    yield path, expr
-    for position, argument in enumerate(expr.args):
-        if hasattr(argument, "is_Add") and not argument.is_Boolean:
-            yield from nodes(argument, (*path, position))
+    if hasattr(expr, "as_coeff_Mul"):  # an expression, not a condition or the pair of a Piecewise
+        yield path, expr
+    # the limits of a sum bind their index: only the summand is a place to edit
+    arguments = expr.args[:1] if expr.func.__name__ in _BINDERS else expr.args
+    for position, argument in enumerate(arguments):
+        yield from nodes(argument, (*path, position))
 
 
 def replace_at(expr: Expr, path: Path, new: Expr) -> Expr:
@@ -280,17 +299,18 @@ def _terms(expr: Expr) -> tuple[Expr, ...]:
 
 
 def _quantities(subject: Subject) -> list[Expr]:
-    """The named quantities of a problem: subexpressions of the target and the claim."""
-    found: dict[Expr, None] = {}
+    """The named quantities of a problem: its symbols, and subexpressions of both sides."""
+    found: dict[Expr, None] = dict.fromkeys(_symbols(subject))
     for source in (subject.target, subject.claim):
         for _, node in nodes(source):
             if node.is_Symbol or node.is_Function or node.is_Add:
                 found[node] = None
-    return list(found)[:40]
+    return list(found)[:MOST_QUANTITIES]
 
 
 def _symbols(subject: Subject) -> list[Expr]:
-    return sorted(subject.target.free_symbols | subject.claim.free_symbols, key=str)
+    free = subject.target.free_symbols | subject.claim.free_symbols | set(subject.symbols)
+    return sorted(free, key=str)
 
 
 def _inner_functions(expr: Expr) -> list[Expr]:

@@ -17,6 +17,7 @@ from diffkit.core.errors import (
     DiffkitError,
     TimeLimitExceeded,
     Undecidable,
+    UnsupportedFunction,
 )
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
 from diffkit.core.verdict import Status, Verdict
@@ -88,7 +89,7 @@ def read_point(question: Question, point: Point) -> Reading:
     try:
         truth = rigorous(question, point)
         claimed = enclose_value(question.claimed, point)
-    except (Undecidable, TimeLimitExceeded) as error:
+    except (Undecidable, TimeLimitExceeded, UnsupportedFunction) as error:
         return Reading(point, None, None, "unsure", str(error))
     except Singular:
         return Reading(point, None, None, "out of domain", "the claim has no finite value here")

@@ -197,13 +197,15 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     if answer.value == 0:
         message = f"{answer.dtype}: at {at} AD gives 0, the derivative is {true:.3g}"
         return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
-    message = (
-        f"{answer.dtype}, up to {lost:.0%} off near {what.variable} = {_near(what, answer):.2g}"
-        if lost >= 0.01
-        else f"{answer.dtype}, {lost / eps:.0e} ulp off near {what.variable} = "
-        f"{_near(what, answer):.2g}"
-    )
+    message = f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
     return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
+
+
+def _size_of(lost: float, eps: float) -> str:
+    """A relative error in words: a factor, per cent, or units in the last place."""
+    if lost >= 10:
+        return f"up to {lost:.0e} times the derivative off"
+    return f"up to {lost:.0%} off" if lost >= 0.01 else f"up to {lost / eps:.0e} ulp off"
 
 
 def _accuracy_finding(

@@ -11,9 +11,10 @@ from typing import Any, Literal
 
 from diffkit.core.claim import Claim, Kind
 from diffkit.core.domain import Domain
-from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.core.errors import NoClosedForm, UnknownNameError, UsageError
 from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.parse import parse
+from diffkit.symbolic.sums import closed_forms
 from diffkit.symbolic.symbols import symbol
 
 Expr = Any
@@ -55,7 +56,7 @@ class Question:
     def quantity(self) -> Expr:
         """What the claim is about in closed form: the target, or its derivative."""
         if self.order == 0:
-            return evaluated(self.target)
+            return evaluated(self.target, self.domains)
         conventions = self.claim.conventions or None
         return derivative(self.target, self.wrt, self.order, conventions=conventions, notes=[])
 
@@ -136,6 +137,8 @@ def read(
         points=tuple(dict(point) for point in points),
         options=dict(options or {}),
     )
+    if claim_expr is not None:
+        claim_expr = evaluated(claim_expr, complete)
     question = Question(
         claim, expr, claim_expr, variable, actual_order, form, None, decimals, complete
     )
@@ -152,17 +155,35 @@ def read(
 _PLACE = symbol("claimed_quantity")
 
 
-def evaluated(expr: Expr) -> Expr:
+def evaluated(expr: Expr, domains: Mapping[str, Domain]) -> Expr:
     """`expr` with the derivatives written inside it carried out by our own rules."""
     found = [node for node in _walk(expr) if node.func.__name__ == "Derivative"]
     if not found:
-        return expr
+        return _summed(expr, domains)
     # innermost first, so that a derivative of a derivative sees a finished expression
     inner = found[-1]
     result = inner.args[0]
     for variable, count in (tuple(pair.args) for pair in inner.args[1:]):
         result = derivative(result, variable, int(count), notes=[])
-    return evaluated(expr.xreplace({inner: result}))
+    return evaluated(expr.xreplace({inner: result}), domains)
+
+
+def _summed(expr: Expr, domains: Mapping[str, Domain]) -> Expr:
+    """`expr` with infinite sums and integrals in closed form, where the table has one.
+
+    Finite sums stay: the witnesses add them up themselves.
+    """
+    endless = any(
+        node.func.__name__ == "Integral"
+        or (node.func.__name__ == "Sum" and any(s.is_infinite for s in node.args[1].args[1:]))
+        for node in _walk(expr)
+    )
+    if not endless:
+        return expr
+    try:
+        return closed_forms(expr, domains)
+    except NoClosedForm:
+        return expr
 
 
 def _walk(expr: Expr) -> list[Expr]:
@@ -192,7 +213,7 @@ def _claimed(
     expr = _bind(claimed, known, free, integers)
     if getattr(expr, "is_Boolean", False):
         raise UsageError('a claimed relation is written after the quantity: ">= 0", not a full one')
-    return "value", None, evaluated(expr), 0
+    return "value", None, expr, 0
 
 
 def _bind(claimed: Any, known: set[str], free: list[Expr], integers: list[str]) -> Expr:

@@ -4,10 +4,11 @@ from fractions import Fraction
 
 from diffkit.core.errors import Undecidable
 from diffkit.core.evidence import Evidence
-from diffkit.core.verdict import Verdict
+from diffkit.core.verdict import Repair, Verdict
 from diffkit.numeric.balls import arb
 from diffkit.numeric.germs import Singular
 from diffkit.symbolic.inequalities import prove_relation
+from diffkit.symbolic.layout import show, source
 from diffkit.verify import repair
 from diffkit.verify.expression import enclose_value
 from diffkit.verify.question import Question
@@ -22,7 +23,10 @@ def judge_relation(question: Question) -> Verdict:
     if status == "refuted" and witness:
         place = ", ".join(f"{name} = {value}" for name, value in sorted(witness.items()))
         contradiction = f"fails at {place}"
+    found = _turned(question) if status == "refuted" else None
     return Verdict(
+        diagnosis=found.edit if found else None,
+        repair=found,
         claim=question.claim,
         status=status,
         statement=question.statement,
@@ -39,6 +43,17 @@ def judge_relation(question: Question) -> Verdict:
         counterexample={name: float(value) for name, value in witness.items()} if witness else None,
         contradiction=contradiction,
     )
+
+
+def _turned(question: Question) -> Repair | None:
+    """The relation the other way round, when that one holds."""
+    relation = question.relation
+    if not getattr(relation, "is_Relational", False) or relation.func.__name__ in ("Equality", "Unequality"):
+        return None
+    turned = relation.func(relation.args[1], relation.args[0])
+    if prove_relation(turned, question.domains).status != "true":
+        return None
+    return Repair(source(turned), "direction of the relation", "proved", show(turned, "latex"))
 
 
 def judge_rounding(question: Question) -> Verdict:

@@ -7,7 +7,6 @@ candidates share their subexpressions, so this is cheap), then by proof.
 
 import re
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,8 @@ from diffkit.verify.question import Expr, Question
 SIEVE_POINTS = 10
 #: Relative agreement in float64 that lets a candidate through to the proof.
 SIEVE = 1e-7
+#: Share of the points at which a candidate must agree to be put to the proof.
+MOST_POINTS = 0.7
 MOST_PROOFS = 12
 #: A search that takes longer gives up: a refutation without a repair is still a refutation.
 SECONDS = 6.0
@@ -41,20 +42,18 @@ def find(question: Question, truth: Expr) -> Repair | None:
     """
     # The right side of a claim about a value IS the truth: the edits may not look at it.
     seen = question.target if question.order else question.claimed
-    subject = Subject(question.claimed, seen, question.wrt)
-    sample = _sample(question, truth)
-    if sample is None:
+    names = {s.name: s for s in (*question.target.free_symbols, *question.claimed.free_symbols)}
+    subject = Subject(question.claimed, seen, question.wrt, tuple(names.values()))
+    sieve = _Sieve(question, truth)
+    if not sieve.is_useful:
         return None
-    env, expected = sample
-    # one evaluator for all: candidates share nearly all of their subexpressions
-    value_of = evaluator(env, FloatAlgebra())
     deadline = time.monotonic() + SECONDS
     tried = 0
     best: Repair | None = None
     for candidate in candidates(subject):
         if time.monotonic() > deadline:
             break
-        if not _survives(_values(candidate.expr, value_of, expected.shape), expected):
+        if not sieve.passes(candidate.expr):
             continue
         tried += 1
         status = _judge(question, truth, candidate.expr)
@@ -78,37 +77,64 @@ def _judge(question: Question, truth: Expr, expr: Expr) -> Status | None:
         return None
 
 
-def _sample(question: Question, truth: Expr) -> tuple[dict[str, np.ndarray], np.ndarray] | None:
-    """Random points as arrays, and the truth there, where it is finite and not zero throughout."""
-    chosen = list(points(question.domains, seed=1, count=4 * SIEVE_POINTS))[-2 * SIEVE_POINTS :]
-    env = {
-        name: np.array([float(point[name]) for point in chosen]) for name in question.domains
-    }
-    expected = _values(truth, evaluator(env, FloatAlgebra()), (len(chosen),))
-    if expected is None:
-        return None
-    good = np.isfinite(expected) & (np.abs(expected) < 1e100)
-    if good.sum() < min(4, len(chosen)):
-        return None
-    return {name: values[good] for name, values in env.items()}, expected[good]
+class _Sieve:
+    """The truth at random points, and candidates held against it in floating point."""
 
+    def __init__(self, question: Question, truth: Expr):
+        drawn = list(points(question.domains, seed=1, count=4 * SIEVE_POINTS))
+        self.points = drawn[-2 * SIEVE_POINTS :]
+        self.whole = {n for n, domain in question.domains.items() if domain.integer}
+        self._restart()
+        expected = self.values(truth)
+        good = np.zeros(len(self.points), bool)
+        if expected is not None:
+            good = np.isfinite(expected) & (np.abs(expected) < 1e100)
+        self.points = [point for point, is_good in zip(self.points, good, strict=True) if is_good]
+        self.expected = None if expected is None else expected[good]
+        self._restart()
 
-def _survives(found: np.ndarray | None, expected: np.ndarray) -> bool:
-    if found is None or not np.all(np.isfinite(found)):
-        return False
-    scale = np.maximum(np.abs(found), np.abs(expected))
-    return bool(np.all(np.abs(found - expected) <= SIEVE * scale + 1e-290))
+    @property
+    def is_useful(self) -> bool:
+        """Whether the truth is finite at enough points."""
+        return len(self.points) >= min(4, 2 * SIEVE_POINTS)
 
+    def _restart(self) -> None:
+        """One evaluator per group of points that share their whole numbers (bounds of sums)."""
+        groups: dict[tuple[Any, ...], list[int]] = {}
+        for place, point in enumerate(self.points):
+            key = tuple((name, int(point[name])) for name in sorted(self.whole))
+            groups.setdefault(key, []).append(place)
+        self.groups = []
+        for key, places in groups.items():
+            env = {
+                name: np.array([float(self.points[place][name]) for place in places])
+                for name in (self.points[0] if self.points else ())
+            }
+            self.groups.append((dict(key), places, evaluator(env, FloatAlgebra())))
 
-def _values(
-    expr: Expr, value_of: Callable[[Expr], Any], shape: tuple[int, ...]
-) -> np.ndarray | None:
-    try:
-        with np.errstate(all="ignore"):
-            found = value_of(expr)
-    except (DiffkitError, ArithmeticError, ValueError):
-        return None
-    return np.broadcast_to(np.asarray(found, dtype=float), shape)
+    def values(self, expr: Expr) -> np.ndarray | None:
+        """`expr` at every point, or None where it cannot be evaluated."""
+        found = np.full(len(self.points), np.nan)
+        for whole, places, value_of in self.groups:
+            grounded = expr
+            if whole:
+                grounded = expr.subs({s: whole[s.name] for s in expr.free_symbols if s.name in whole})
+            try:
+                with np.errstate(all="ignore"):
+                    value = value_of(grounded)
+            except (DiffkitError, ArithmeticError, ValueError):
+                return None
+            found[places] = np.broadcast_to(np.asarray(value, dtype=float), (len(places),))
+        return found
+
+    def passes(self, expr: Expr) -> bool:
+        """Whether `expr` agrees with the truth at most points; rounding may spoil some."""
+        found = self.values(expr)
+        if found is None:
+            return False
+        scale = np.maximum(np.abs(found), np.abs(self.expected))
+        agrees = np.abs(found - self.expected) <= SIEVE * scale + 1e-290
+        return bool(np.mean(agrees) >= MOST_POINTS)
 
 
 def _repair(question: Question, candidate: Candidate, status: Status) -> Repair:

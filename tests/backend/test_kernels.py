@@ -71,9 +71,9 @@ UNIT: dict[str, tuple[Callable[[arb], arb], float]] = {
 def arguments(dtype, low: float, high: float, count: int = 700) -> np.ndarray:
     """Magnitudes drawn uniformly over exponents, of both signs."""
     random = np.random.default_rng(7)
-    return (2.0 ** random.uniform(low, np.log2(high), count) * random.choice([-1, 1], count)).astype(
-        dtype
-    )
+    return (
+        2.0 ** random.uniform(low, np.log2(high), count) * random.choice([-1, 1], count)
+    ).astype(dtype)
 
 
 def worst_ulps(function, truth, points: np.ndarray) -> float:
@@ -139,7 +139,9 @@ def test_every_vocabulary_function_has_a_kernel():
 SLOPES = ("sigmoid", "softplus", "tanh", "log_cosh", "gelu", "silu", "mish", "sinc", "erfc", "exp2")
 
 
-@pytest.mark.parametrize("name", [*SLOPES, "normal_cdf", "log_normal_cdf", "gelu_tanh", "expm1_over"])
+@pytest.mark.parametrize(
+    "name", [*SLOPES, "normal_cdf", "log_normal_cdf", "gelu_tanh", "expm1_over"]
+)
 def test_grad_of_a_kernel_is_finite_everywhere_and_right_at_zero(name):
     function = KERNELS[name]
     with compat.x64():
@@ -152,7 +154,9 @@ def test_grad_of_a_kernel_is_finite_everywhere_and_right_at_zero(name):
     assert abs(float(first[3]) - float(slope)) < 1e-9
 
 
-@pytest.mark.parametrize("name", ["sigmoid", "tanh", "softplus", "gelu", "log_cosh", "sinc", "normal_cdf"])
+@pytest.mark.parametrize(
+    "name", ["sigmoid", "tanh", "softplus", "gelu", "log_cosh", "sinc", "normal_cdf"]
+)
 def test_higher_derivatives_at_zero_survive_the_branches(name):
     # |x| inside a kernel would make every even derivative of an odd function wrong at 0.
     series = {

@@ -10,7 +10,20 @@ from hypothesis import strategies as st
 
 from diffkit.bridge.constants import TABLE, read, simplest_between
 
-WRITTEN = ("1/10", "1/3", "2/3", "1/7", "0.044715", "0.01", "0.00001", "3", "0.5", "123.456", "1e-8", "0.9999")
+WRITTEN = (
+    "1/10",
+    "1/3",
+    "2/3",
+    "1/7",
+    "0.044715",
+    "0.01",
+    "0.00001",
+    "3",
+    "0.5",
+    "123.456",
+    "1e-8",
+    "0.9999",
+)
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -58,7 +58,14 @@ def test_fusing_keeps_the_value(expr):
 
 @pytest.mark.parametrize(
     "expr",
-    [s(X) * (2 - s(X)), 1 - sp.tanh(X) ** 3, cdf(X) - X * pdf(X), sp.exp(X**2), pdf(X) / cdf(Y), sp.log(2 + X)],
+    [
+        s(X) * (2 - s(X)),
+        1 - sp.tanh(X) ** 3,
+        cdf(X) - X * pdf(X),
+        sp.exp(X**2),
+        pdf(X) / cdf(Y),
+        sp.log(2 + X),
+    ],
     ids=str,
 )
 def test_a_near_miss_is_left_alone(expr):

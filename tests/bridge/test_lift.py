@@ -15,7 +15,6 @@ from diffkit.symbolic.vocabulary import FUNCTIONS as f
 X, A, M = symbol("x"), symbol("a"), symbol("m")
 
 
-
 def cases(*pairs):
     """A Piecewise whose relations stay as the program writes them."""
     return sp.Piecewise(*pairs, evaluate=False)

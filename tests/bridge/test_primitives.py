@@ -98,5 +98,7 @@ def test_supported_lists_every_row_once():
 def test_truncated_division_and_remainder_follow_the_sign_of_the_dividend():
     formula = lift(lax.rem, 1.0, 1.0)
     for pair in ((5.5, 2.0), (-5.5, 2.0), (5.5, -2.0), (-5.5, -2.0)):
-        exact = formula.sympy().subs(dict(zip(map(symbol, formula.names), map(sp.Rational, pair), strict=True)))
+        exact = formula.sympy().subs(
+            dict(zip(map(symbol, formula.names), map(sp.Rational, pair), strict=True))
+        )
         assert float(exact) == np.fmod(*pair) == float(jax.jit(lax.rem)(*pair))

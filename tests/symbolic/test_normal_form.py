@@ -1,6 +1,7 @@
 """Normal forms: equal formulas get one form, and the form has the value of the formula."""
 
 import random
+from fractions import Fraction
 
 import pytest
 import sympy as sp
@@ -83,6 +84,12 @@ def test_what_is_nowhere_real_or_too_big_is_refused():
     names = [symbol(f"x{i}") for i in range(12)]
     with pytest.raises(NoClosedForm, match="too big"):
         normal_form(sp.prod([sum(names) + k for k in range(12)]) + names[0])
+
+
+def test_a_modulus_below_the_bar_is_not_rationalised_into_zero_over_zero():
+    expr = sp.tanh(sp.Max(-27, sp.acosh(x)))
+    point = {x: Fraction(5, 2)}
+    assert abs(value(expr, point, 60) - value(normal_form(expr), point, 200)) < 1e-40
 
 
 def _random_expression(chooser, depth):

@@ -310,6 +310,10 @@ def test_a_difference_far_from_every_ordinary_point_is_found_in_its_cell():
     assert proof.witness["x"] > 1000
 
 
+def test_an_exponential_too_big_to_evaluate_is_no_difference_of_domains():
+    assert prove_equal(tanh(exp(x**2)), 1 - 2 / (exp(2 * exp(x**2)) + 1)).status == "equal"
+
+
 def test_a_product_too_big_to_expand_is_decided_by_identity_testing():
     # The determinant of Vandermonde's matrix has 8! terms when written out.
     names = [symbol(f"x{i}") for i in range(8)]
