@@ -14,8 +14,14 @@ _HOME = {
     "Domain": "diffkit.core.domain",
     "Evidence": "diffkit.core.evidence",
     "Finding": "diffkit.core.finding",
+    "Formula": "diffkit.bridge.formula",
     "Verdict": "diffkit.core.verdict",
+    "check": "diffkit.verify.check",
     "claim": "diffkit.verify.collect",
+    "derive": "diffkit.bridge.derive",
+    "lift": "diffkit.bridge.lift",
+    "lower": "diffkit.bridge.lower",
+    "verify": "diffkit.verify.verify",
 }
 
 __all__ = sorted(_HOME)

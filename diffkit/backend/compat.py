@@ -8,7 +8,7 @@ equation parameters lost the same wrapper, and `scan` describes its arguments by
 
 import linecache
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -113,7 +113,7 @@ def _leaves(tree: Any) -> int:
 
 
 @contextmanager
-def x64(enabled: bool = True) -> Iterator[None]:
+def x64(enabled: bool = True) -> Generator[None]:
     """Compute in float64 inside the block; the caller's setting is back afterwards."""
     with jax.enable_x64(enabled):
         yield

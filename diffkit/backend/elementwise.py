@@ -47,7 +47,6 @@ def with_partials(*partials: Kernel) -> Callable[[Kernel], Kernel]:
             return ruled(*primals), sum(slopes)
 
         ruled.defjvp(rule)
-        ruled.__name__ = kernel.__name__
         ruled.__doc__ = kernel.__doc__
         return ruled
 

@@ -112,6 +112,7 @@ class Derivation:
         return self._compiled
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the closed form at the target's arguments."""
         return self._compiled(*args, **kwargs)
 
     def text(self) -> str:
@@ -300,8 +301,8 @@ def refuse_flat(expr: sp.Basic, result: sp.Basic, name: str) -> None:
     flat = sorted({type(node).__name__ for node in expr.atoms(*_FLAT) if node.has(symbol(name))})
     if result == 0 and flat:
         raise UsageError(
-            f"{show(expr)} is piecewise constant in {name} ({', '.join(flat)}): its derivative is 0 "
-            "where it exists, so there is nothing to derive; differentiate a smooth surrogate"
+            f"{show(expr)} is piecewise constant in {name} ({', '.join(flat)}): its derivative is "
+            "0 where it exists, so there is nothing to derive; differentiate a smooth surrogate"
         )
 
 

@@ -192,8 +192,10 @@ class _Check:
         # Truncation and rounding of the difference are both of the size step**2.
         allowed = 1e4 * step**2
         if error <= allowed:
-            said = "a custom rule or stop_gradient of the function"
-            note = f"jax.jvp gives {automatic:.6g}, the derivative of the value is {formula:.6g}: {said}"
+            note = (
+                f"jax.jvp gives {automatic:.6g}, the derivative of the value is {formula:.6g}: "
+                "a custom rule or stop_gradient of the function"
+            )
             if automatic != automatic:
                 note = "jax.jvp gives no number (custom_vjp, or a NaN of the rule)"
             return error, allowed, note

@@ -167,6 +167,7 @@ class Formula:
         return lower(self, stable=stable)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Evaluate the formula at its inputs, by position or by name."""
         return self.lower()(*args, **kwargs)
 
     def __str__(self) -> str:

@@ -29,6 +29,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import UnsupportedPrimitive, UsageError
 from diffkit.tensor.nodes import (
     Const,
+    Map,
     Node,
     Select,
     Var,
@@ -142,6 +143,8 @@ class _Walk:
                 f"{self.function} holds a constant array of {array.size} entries; "
                 f"pass it as an argument (at most {LARGEST_CONSTANT} are read as numbers)"
             )
+        if array.dtype == np.bool_ and 0 < array.sum() < array.size:
+            return map_node(_NOT_ZERO, const([int(entry) for entry in array.ravel()], array.shape))
         entries = array.ravel().tolist() if array.dtype != object else list(array.ravel())
         return const([self._exact(entry, str(aval.dtype)) for entry in entries], array.shape)
 
@@ -294,6 +297,8 @@ class _Walk:
             raise self.refusal(eqn, index, "only two branches with one result have a row")
         is_second = _predicate_of(which)
         values = [self.run(*compat.open_jaxpr(branch), rest)[0] for branch in branches]
+        if is_predicate(values[1]):
+            return _connect(sp.ITE, [is_second, values[1], values[0]])
         return select(is_second, values[1], values[0])
 
     def polynomial(self, eqn: Any, operands: list[Node], index: int) -> Node:
@@ -331,8 +336,9 @@ def _connect(connective: Callable[..., sp.Basic], operands: list[Node]) -> Node:
 
 def _predicate_kernel(node: Node, offset: int) -> tuple[sp.Basic, tuple[Node, ...]]:
     """The Boolean expression of a predicate in symbols p<offset>, ..., and what they stand for."""
-    if isinstance(node, Const):
-        return node.values[0], ()
+    if not isinstance(node, Map):
+        # A constant: arrays of both truth values are kernels over numbers.
+        return node.key[0][0], ()
     names = sp.symbols(f"p{offset}:{offset + len(node.operands)}", real=True)
     kernel = node.kernel
     return substitute(kernel.expr, dict(zip(kernel.signature, names, strict=True))), node.operands

@@ -50,10 +50,8 @@ def lower(
     if not parts:
         raise UsageError("there is nothing to lower; give at least one formula")
     order = _argument_order(parts, names)
-    exprs, arrays = zip(*(_expression(part) for part in parts), strict=True)
+    exprs, arrays = zip(*(_expression(*each) for each in enumerate(parts)), strict=True)
     constants = {each: value for held in arrays for each, value in held.items()}
-    if len(constants) != sum(map(len, arrays)) and len(parts) > 1:
-        raise UsageError("formulas that hold different constant arrays are lowered one by one")
     if stable:
         exprs = tuple(_stable(expr) for expr in exprs)
     program = compile_program(exprs, [*map(symbol, order), *constants])
@@ -88,16 +86,18 @@ def _names(part: Target) -> tuple[str, ...]:
     raise UsageError(f"lower takes a Formula or a SymPy expression, not {type(part).__name__}")
 
 
-def _expression(part: Target) -> tuple[sp.Basic, dict[sp.Symbol, Any]]:
+def _expression(index: int, part: Target) -> tuple[sp.Basic, dict[sp.Symbol, Any]]:
     """The expression in plain real symbols, and the arrays its other symbols stand for."""
     formula = part if isinstance(part, Formula) else Formula.from_sympy(part)
     composed = compose(formula.node)
     integers = {s: symbol(s.name) for s in symbols_of(composed.expr) if s.is_integer}
+    # Each part counts its arrays from 1; the index keeps them apart.
+    renamed = {each: symbol(f"{each.name} of {index}") for each in composed.arrays}
     arrays = {
-        each: jnp.asarray([float(v) for v in array.values]).reshape(array.shape)
+        renamed[each]: jnp.asarray([float(v) for v in array.values]).reshape(array.shape)
         for each, array in composed.arrays.items()
     }
-    return substitute(composed.expr, integers), arrays
+    return substitute(composed.expr, {**integers, **renamed}), arrays
 
 
 @lru_cache(maxsize=512)
@@ -142,7 +142,7 @@ def _as_function(
     lowered.__name__ = lowered.__qualname__ = "lowered"
     if all(map(str.isidentifier, order)) and not any(map(iskeyword, order)):
         parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in order]
-        lowered.__signature__ = Signature(parameters)
+        lowered.__dict__["__signature__"] = Signature(parameters)
     lowered.__doc__ = f"A lowered formula of {', '.join(order) or 'no argument'}."
     return lowered
 

@@ -108,7 +108,7 @@ IDENTITIES: dict[str, str] = {
     "sharding_constraint": "",
     "optimization_barrier": "",
     "reduce_precision": "reduce_precision is read as exact",
-    "stop_gradient": "stop_gradient is read as the identity: jax.grad takes its argument as constant",
+    "stop_gradient": "stop_gradient is read as the identity; jax.grad takes it as constant",
 }
 
 #: Primitives that run an inner jaxpr; rules of differentiation they carry are not used.
@@ -145,9 +145,10 @@ SPECIAL: frozenset[str] = frozenset(
 #: Primitives of arrays, which have no elementwise meaning.
 ARRAY: frozenset[str] = frozenset(
     (
-        "argmax argmin cholesky concatenate conv_general_dilated cumlogsumexp cummax cumprod cumsum "
-        "dot_general dynamic_slice eigh gather iota lu reduce_and reduce_max reduce_min reduce_or "
-        "reduce_prod reduce_sum rev scan scatter scatter_add slice sort top_k triangular_solve while"
+        "argmax argmin cholesky concatenate conv_general_dilated cumlogsumexp cummax cumprod "
+        "cumsum dot_general dynamic_slice eigh gather iota lu reduce_and reduce_max reduce_min "
+        "reduce_or reduce_prod reduce_sum rev scan scatter scatter_add slice sort top_k "
+        "triangular_solve while"
     ).split()
 )
 

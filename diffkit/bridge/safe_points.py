@@ -15,8 +15,9 @@ _TAME = frozenset(
     (
         "sin cos tanh atan erf erfc sigmoid softplus log_sigmoid silu gelu gelu_tanh mish log_cosh "
         "relu relu6 leaky_relu prelu softsign hard_tanh hard_sigmoid hard_swish sparse_plus "
-        "sparse_sigmoid step normal_pdf normal_cdf log_normal_cdf logaddexp sinc cosm1 Abs sign Max "
-        "Min floor ceiling asinh sigmoid_prime sech_squared gelu_prime normal_hazard huber clip hinge"
+        "sparse_sigmoid step normal_pdf normal_cdf log_normal_cdf logaddexp sinc cosm1 Abs sign "
+        "Max Min floor ceiling asinh sigmoid_prime sech_squared gelu_prime normal_hazard huber "
+        "clip hinge"
     ).split()
 )
 _VALUES = tuple(

@@ -176,6 +176,8 @@ class _Builder:
         result = self.condition(node)
         if result.has(*_NOT_IN_CONDITIONS):
             self.fail("a condition compares plain expressions; name a part and use its name", node)
+        if any(not part.free_symbols for part in result.atoms(Relational)):
+            self.fail("this compares numbers that SymPy cannot tell apart; decide it", node)
         return result
 
     def bound(self, node: Node) -> sp.Expr:

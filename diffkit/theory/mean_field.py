@@ -57,7 +57,9 @@ _ARC = sp.asin(q / (1 + q))
 CLOSED: Mapping[str, ClosedMoments] = {
     "linear": ClosedMoments(q, sp.Integer(1)),
     "relu": ClosedMoments(q / 2, sp.Rational(1, 2)),
-    "erf": ClosedMoments(2 * sp.asin(2 * q / (1 + 2 * q)) / sp.pi, 4 / (sp.pi * sp.sqrt(1 + 4 * q))),
+    "erf": ClosedMoments(
+        2 * sp.asin(2 * q / (1 + 2 * q)) / sp.pi, 4 / (sp.pi * sp.sqrt(1 + 4 * q))
+    ),
     "sin": ClosedMoments((1 - sp.exp(-2 * q)) / 2, (1 + sp.exp(-2 * q)) / 2),
     "gelu": ClosedMoments(
         q / 4 + (q * _ARC + 2 * q**2 / ((1 + q) * sp.sqrt(1 + 2 * q))) / (2 * sp.pi),
@@ -121,7 +123,9 @@ def moments(name: str, variance: float) -> Moments:
     if name in CLOSED:
         row = CLOSED[name]
         at = {q: sp.Float(variance, DIGITS)}
-        square, slope = (float(e.subs(at).evalf(DIGITS)) for e in (row.square, row.derivative_square))
+        square, slope = (
+            float(e.subs(at).evalf(DIGITS)) for e in (row.square, row.derivative_square)
+        )
         return Moments(square, slope, 0.0, "closed form")
     return quadrature(name, variance)
 
@@ -236,10 +240,21 @@ def log_gradient_profile(
 
 
 @cache
+def steepest_slope(name: str) -> float:
+    r"""Return sup |phi'| over [-8, 8] to 1e-6; the steepest place of every row lies there.
+
+    >>> steepest_slope("sigmoid")
+    0.25
+    """
+    slopes = np.asarray(_function(name, 1)(np.linspace(-8.0, 8.0, 16001)), dtype=np.float64)
+    return float(np.max(np.abs(slopes)))
+
+
+@cache
 def _function(name: str, order: int) -> Callable[..., Any]:
     """phi (order 0) or phi' (order 1) on arrays."""
     phi = activation(name)
-    return sp.lambdify(x, definition(derivative(phi, x) if order else phi), "numpy")
+    return sp.lambdify(x, definition(derivative(phi, x) if order else phi), ["scipy", "numpy"])
 
 
 def _mean_square(phi: Callable[..., Any], variance: float) -> tuple[float, float]:

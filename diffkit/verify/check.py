@@ -64,14 +64,14 @@ def check(
             f,
             claim,
             *args,
+            judge=lambda question: judge_question(question, seed=seed, budget=budget),
             wrt=wrt,
             kind=kind,
             order=order,
             domain=where,
             conventions=conventions,
             points=points,
-            seed=seed,
-            budget=budget,
+            options={"seed": seed, "budget": budget},
             **kwargs,
         )
     if args or kwargs:

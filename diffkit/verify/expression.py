@@ -323,7 +323,7 @@ def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verd
     )
 
 
-def supports(question: Question, candidate: Expr, *, count: int = 16) -> bool:
+def supports(question: Question, candidate: Expr, *, count: int = 128) -> bool:
     """Whether enclosures agree with `candidate` in place of the claim, at `count` points."""
     asked = replace(question, claimed=candidate)
     outcomes = [read_point(asked, point).outcome for point in points(asked.domains, count=count)]

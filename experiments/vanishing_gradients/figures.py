@@ -23,7 +23,9 @@ def profile(record: Record, path: Path) -> Path:
     """Gradient norm against layer: theory as lines, AD as points."""
     rows = record.results["rows"]
     activations = list(dict.fromkeys(row["activation"] for row in rows))
-    colours = dict(zip(dict.fromkeys(r["initialiser"] for r in rows), PALETTE.values(), strict=False))
+    colours = dict(
+        zip(dict.fromkeys(r["initialiser"] for r in rows), PALETTE.values(), strict=False)
+    )
     with figure(2, 2, height=4.2, sharex=True) as (drawing, axes):
         for panel, activation in zip(np.ravel(axes), activations, strict=False):
             for row in (r for r in rows if r["activation"] == activation):

@@ -5,15 +5,20 @@ chi(q_l) = sigma_w^2 E[phi'(sqrt(q_l) z)^2] per layer, where q_l is the variance
 Nothing is fitted: q_1 = 1 because every input has unit mean square.
 """
 
-import sympy as sp
+from collections.abc import Mapping
+from math import log
 
-from diffkit.symbolic.differentiate import derivative
-from diffkit.symbolic.layout import show
 from diffkit.theory import mean_field
+
+#: Names that differ between the vocabulary of formulas and the models.
+VOCABULARY: Mapping[str, str] = {"swish": "silu"}
 
 
 def log_profile(activation: str, sigma_w: float, depth: int) -> list[float]:
-    """Predicted log E||g_l||^2 / E||g_L||^2 for l = 1, ..., L, from q_1 = 1."""
+    r"""Predicted log E||g_l||^2 / E||g_L||^2 for l = 1, ..., L, from q_1 = 1.
+
+    $$\sum_{k=l}^{L-1} \log \chi(q_k), \quad q_{k+1} = \sigma_w^2 E[\phi(\sqrt{q_k} z)^2]$$
+    """
     return mean_field.log_gradient_profile(_name(activation), 1.0, depth, sigma_w)
 
 
@@ -22,26 +27,14 @@ def control_profile(activation: str, sigma_w: float, depth: int) -> list[float]:
 
     It is the bound the lectures argue with ("the derivative of ReLU is 1"), taken as an estimate.
     """
-    per_layer = 2 * sp.log(sigma_w * steepest(activation))
-    return [float(per_layer * (depth - 1 - index)) for index in range(depth)]
+    per_layer = 2 * log(sigma_w * mean_field.steepest_slope(_name(activation)))
+    return [per_layer * (depth - 1 - index) for index in range(depth)]
 
 
-def steepest(activation: str) -> float:
-    """max |phi'|: 1/4 for sigmoid, 1 for tanh and ReLU, 1.0998 for swish."""
-    slope = derivative(mean_field.activation(_name(activation)), mean_field.x)
-    values = [abs(float(slope.subs(mean_field.x, sp.Rational(k, 50)).evalf())) for k in _GRID]
-    return max(values)
-
-
-def formula(activation: str) -> str:
-    """chi(q) for sigma_w = 1 as LaTeX: a closed form, or the integral where there is none."""
-    if _name(activation) in mean_field.CLOSED:
-        return show(mean_field.CLOSED[_name(activation)].derivative_square, "latex")
-    return r"\mathbb{E}[\phi'(\sqrt{q}\,z)^2]"
-
-
-_GRID = range(-300, 301)
+def variances(activation: str, sigma_w: float, depth: int) -> list[float]:
+    """Predicted q_1 = 1, ..., q_L of the length map."""
+    return mean_field.variances(_name(activation), 1.0, depth, sigma_w)
 
 
 def _name(activation: str) -> str:
-    return {"swish": "silu"}.get(activation, activation)
+    return VOCABULARY.get(activation, activation)

@@ -1,4 +1,4 @@
-"""Kernels against ball arithmetic: every bound in ulps is measured on arguments of all magnitudes."""
+"""Kernels against ball arithmetic: bounds in ulps, measured on arguments of all magnitudes."""
 
 from collections.abc import Callable
 

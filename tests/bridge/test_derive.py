@@ -35,12 +35,17 @@ def network(w11, w12, w21, w22, b1, b2, v1, v2, c, x1, x2, y):
     return (s(hidden + c) - y) ** 2 / 2
 
 
+def result(derivation):
+    assert isinstance(derivation.formula, Formula)
+    return derivation.formula.sympy()
+
+
 def test_text_sympy_formula_and_function_derive_the_same():
     text = derive("x**2*tanh(x)")
     expr = derive(sp.Symbol("x") ** 2 * sp.tanh(sp.Symbol("x")))
     formula = derive(Formula.from_text("x**2*tanh(x)"))
     function = derive(lambda x: x**2 * jnp.tanh(x), 1.0)
-    results = {each.formula.sympy() for each in (text, expr, formula, function)}
+    results = {result(each) for each in (text, expr, formula, function)}
     assert len(results) == 1
 
 
@@ -78,23 +83,24 @@ def test_the_derivation_is_called_and_compiled():
 @pytest.mark.parametrize("wrt", [None, 0, "x", (0,), ("x", "a")])
 def test_wrt_is_a_position_a_name_or_a_tuple(wrt):
     derivation = derive(lambda x, a: a * x**2, 1.0, 1.0, wrt=wrt)
-    formulas = derivation.formula if isinstance(wrt, tuple) else (derivation.formula,)
-    assert formulas[0].sympy() == 2 * symbol("a") * X
-    assert isinstance(derivation.formula, tuple) is isinstance(wrt, tuple)
+    formula = derivation.formula
+    assert isinstance(formula, tuple) is isinstance(wrt, tuple)
+    first = formula[0] if isinstance(formula, tuple) else formula
+    assert first.sympy() == 2 * symbol("a") * X
 
 
 def test_orders_two_and_three():
-    assert derive("x**5", order=3).formula.sympy() == 60 * X**2
+    assert result(derive("x**5", order=3)) == 60 * X**2
     second = derive(lambda x: jnp.exp(2 * x), 0.5, order=2)
-    assert second.formula.sympy() == 4 * sp.exp(2 * X)
+    assert result(second) == 4 * sp.exp(2 * X)
     assert second.certificate.error <= second.certificate.bound
 
 
 def test_a_convention_at_a_kink_is_taken():
-    assert derive("relu(x)").formula.sympy() == f["step"](X, 0)
-    assert derive("relu(x)", conventions={"relu0": 1}).formula.sympy() == f["step"](X, 1)
+    assert result(derive("relu(x)")) == f["step"](X, 0)
+    assert result(derive("relu(x)", conventions={"relu0": 1})) == f["step"](X, 1)
     lifted = derive(jax.nn.relu, 1.0, conventions={"relu0": 1})
-    assert lifted.formula.sympy() == f["step"](X, 1)
+    assert result(lifted) == f["step"](X, 1)
 
 
 def test_the_nine_partials_of_a_small_network_agree_with_reverse_mode():
@@ -112,7 +118,7 @@ def test_the_nine_partials_of_a_small_network_agree_with_reverse_mode():
 
 def test_the_result_names_constants_that_were_read_as_exact():
     derivation = derive(lambda x: 0.1 * x**2, 1.0)
-    assert derivation.formula.sympy() == X / 5
+    assert result(derivation) == X / 5
     assert any("1/10" in note for note in derivation.notes)
     assert any("1/10" in note for note in derivation.certificate.notes)
 
@@ -124,7 +130,7 @@ def test_a_wrong_custom_rule_is_reported_and_not_believed():
 
     cube.defjvp(lambda primals, tangents: (cube(*primals), 5 * tangents[0]))
     derivation = derive(cube, 1.5)
-    assert derivation.formula.sympy() == 3 * X**2
+    assert result(derivation) == 3 * X**2
     assert derivation.certificate.route == "central differences in float64"
     assert any("custom rule" in note for note in derivation.notes)
 
@@ -136,7 +142,7 @@ def test_a_custom_vjp_is_derived_from_its_value():
 
     cube.defvjp(lambda x: (cube(x), x), lambda x, t: (t * 3 * x**2,))
     derivation = derive(cube, 1.5)
-    assert derivation.formula.sympy() == 3 * X**2
+    assert result(derivation) == 3 * X**2
     assert any("custom_vjp" in note for note in derivation.notes)
 
 
@@ -153,7 +159,7 @@ def test_arguments_by_keyword_and_fixed_ones():
     derivation = derive(
         lambda x, *, scale, power: scale * x**power, x=2.0, scale=3.0, power=2, wrt="x"
     )
-    assert derivation.formula.sympy() == 2 * symbol("scale") * X
+    assert result(derivation) == 2 * symbol("scale") * X
     assert any("power=2" in note for note in derivation.notes)
 
 

@@ -96,6 +96,16 @@ def test_a_formula_with_constant_arrays_is_differentiated_entry_by_entry():
     assert slope(jnp.array([1.0, 1.0, 0.5])).tolist() == [2.0, 4.0, 4.0]
 
 
+def test_several_results_keep_their_constant_arrays_apart():
+    first, second = jnp.array([1.0, 2.0]), jnp.array([[3.0], [5.0]])
+    both = lift(lambda x, y: first * x * y + second * y, jnp.ones(2), jnp.ones(2)).grad(("x", "y"))
+    from diffkit.bridge.lower import lower
+
+    by_x, by_y = lower(both)(jnp.ones(2), jnp.array([1.0, 10.0]))
+    assert by_x.tolist() == [[1.0, 20.0], [1.0, 20.0]]
+    assert by_y.tolist() == [[4.0, 5.0], [6.0, 7.0]]
+
+
 def test_it_is_shown_as_text_latex_and_html():
     formula = lift(lambda x: 0.1 * x**2, 1.0)
     assert str(formula) == "x²/10"

@@ -161,3 +161,15 @@ def test_a_wrong_call_says_how_to_call(function, args, text):
 def test_an_assumption_on_an_unknown_name_lists_the_known():
     with pytest.raises(UsageError, match="x"):
         lift(jnp.tanh, 1.0, assume={"z": "positive"})
+
+
+def test_a_constant_mask_keeps_every_entry():
+    mask = jnp.array([True, False, True])
+    formula = lift(lambda x: jnp.where(mask & (x > 0), x, -1.0), jnp.ones(3))
+    assert formula(jnp.array([2.0, 2.0, -2.0])).tolist() == [2.0, -1.0, -1.0]
+
+
+def test_a_branch_that_is_nan_stays_nan():
+    formula = lift(lambda x: jnp.where(x < 0, jnp.nan, jnp.sqrt(x)), 1.0)
+    assert jnp.isnan(formula(-1.0))
+    assert float(formula(4.0)) == 2.0

@@ -296,6 +296,7 @@ HOSTILE = {
     "long": "x+" * 5 * 10**5 + "x",
     "digits": "9" * 9999,
     "decimal": "1e999999999",
+    "undecided condition": "where(1 < kl_div(pi, pi), 0, 100)",
     "quotes": "'" * 5000,
     "null": "\x00" * 5000,
 }

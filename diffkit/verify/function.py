@@ -1,0 +1,151 @@
+"""`check` for JAX functions: both sides are read as formulas and judged as such.
+
+The proof is about the lifted formula in real arithmetic; what was read as an exact number
+stands among the verdict's assumptions.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from diffkit.bridge.formula import Formula
+from diffkit.bridge.lift import lift
+from diffkit.bridge.subject import Subject, subject
+from diffkit.core.claim import Kind
+from diffkit.core.domain import Domain
+from diffkit.core.errors import UsageError
+from diffkit.core.verdict import Verdict
+from diffkit.verify.question import Question, read
+from diffkit.verify.replay import reference
+
+#: Entries of array arguments that are judged one by one.
+MOST_ENTRIES = 16
+
+
+def check_function(
+    f: Callable[..., Any],
+    claim: Any,
+    *args: Any,
+    judge: Callable[[Question], Verdict],
+    wrt: int | str | None,
+    kind: Kind,
+    order: int,
+    domain: Mapping[str, Any] | str | None,
+    conventions: Mapping[str, float] | None,
+    points: Sequence[Mapping[str, Any]],
+    options: Mapping[str, Any],
+    **kwargs: Any,
+) -> Verdict:
+    """Judge a claim about a JAX function that is elementwise in its arguments.
+
+    Args:
+        f: The function.
+        claim: Text, SymPy expression, `Formula` or JAX function of the same arguments.
+        *args: Example arguments: the first judged point.
+        judge: Judges the question once it is read.
+        wrt: Position or name of the variable (default the first argument).
+        kind: As in `check`; "function" judges the value and then the gradient.
+        order: Order of the derivative.
+        domain: As in `check`.
+        conventions: As in `check`.
+        points: Further points.
+        options: Options kept for replay.
+        **kwargs: Arguments by name.
+
+    Raises:
+        UnsupportedPrimitive: a side has no closed form; names the line and the remedy.
+        UsageError: the question cannot be asked this way.
+    """
+    what = subject(f, args, kwargs, wrt)
+    _check_kind(what, kind)
+    target = lift(what.renamed(what.call), *what.values)
+    claimed, claimed_name = _claimed(what, claim)
+    given = [*_given(what, domain), *points]
+    verdict = judge(
+        read(
+            target.sympy(),
+            claimed,
+            wrt=what.variable.replace(".", "_"),
+            kind="value" if kind == "function" else kind,
+            order=order,
+            domain=domain,
+            conventions=conventions,
+            points=given,
+            options=options,
+        )
+    )
+    if kind == "function" and verdict.ok:
+        verdict = _gradients_agree(what, target, claimed, judge, domain, given)
+    return _named(what, verdict, claimed_name or str(verdict.claim.claimed), target, kind)
+
+
+def _check_kind(what: Subject, kind: Kind) -> None:
+    """A gradient of an array result means the elementwise derivative; nothing else is implied."""
+    shape, out = what.values[what.wrt].shape, what.output_shape
+    if kind in ("jvp", "jacobian") or (kind == "gradient" and out not in ((), shape)):
+        raise UsageError(
+            f"{what.name} maps {shape} to {out}: only elementwise derivatives of formulas are "
+            'judged here; give a function that is elementwise in its variable, or kind="value"'
+        )
+
+
+def _claimed(what: Subject, claim: Any) -> tuple[Any, str]:
+    """The claimed side as a formula in the symbols of the target, and how to call it."""
+    if isinstance(claim, Formula):
+        return claim.sympy(), ""
+    if callable(claim) and not hasattr(claim, "free_symbols"):
+        other = subject(claim, what.values, {}, what.wrt)
+        return lift(what.renamed(other.call), *what.values).sympy(), other.name
+    return claim, ""
+
+
+def _gradients_agree(
+    what: Subject,
+    target: Formula,
+    claimed: Any,
+    judge: Callable[[Question], Verdict],
+    domain: Any,
+    given: Sequence[Mapping[str, Any]],
+) -> Verdict:
+    """kind="function", second half: the derivatives of the two implementations."""
+    variable = what.variable.replace(".", "_")
+    read_claim = Formula.from_text if isinstance(claimed, str) else Formula.from_sympy
+    slope = read_claim(claimed).grad(variable).sympy()
+    return judge(read(target.sympy(), slope, wrt=variable, domain=domain, points=given))
+
+
+def _given(what: Subject, domain: Mapping[str, Any] | str | None) -> list[dict[str, float]]:
+    """The example arguments as points, entry by entry for arrays."""
+    if what.is_shape_only[what.wrt]:
+        return []
+    where = {what.variable: domain} if isinstance(domain, str) else (domain or {})
+    limits = {name: Domain.parse(text) for name, text in where.items()}
+    leaves = np.broadcast_arrays(*what.values)
+    found = []
+    for entry in zip(*(np.ravel(leaf)[:MOST_ENTRIES] for leaf in leaves), strict=True):
+        point = {
+            name.replace(".", "_"): float(value)
+            for name, value in zip(what.names, entry, strict=True)
+        }
+        for name, value in point.items():
+            if name in limits and not limits[name].contains(value):
+                raise UsageError(f"{name} = {value:g} lies outside its domain {limits[name]}")
+        found.append(point)
+    return found
+
+
+def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind: Kind) -> Verdict:
+    """The verdict in the words of the user's functions."""
+    left = what.name if verdict.claim.kind == "value" else f"d {what.name}/d{what.variable}"
+    name = reference(what.function)
+    claim = replace(
+        verdict.claim, target=name or what.name, kind=kind, is_replayable=bool(name)
+    )
+    return replace(
+        verdict,
+        claim=claim,
+        statement=f"{left} = {claimed}" if claimed else verdict.statement,
+        assumptions=(*verdict.assumptions, *target.notes),
+    )
