@@ -204,7 +204,9 @@ def subject(
     names = tuple(name for name, _ in leaves)
     values, shapes = zip(*(_value(name, leaf) for name, leaf in leaves), strict=True)
     position = _position(names, wrt, values)
-    return Subject(function_name(f), f, call, names, tuple(values), tuple(shapes), position, tuple(notes))
+    return Subject(
+        function_name(f), f, call, names, tuple(values), tuple(shapes), position, tuple(notes)
+    )
 
 
 def _parameters(f: Callable[..., Any]) -> list[str]:

@@ -42,7 +42,9 @@ class Place:
         if not self.source.file:
             return ""
         name = self.source.file.rsplit("/", 1)[-1]
-        return f"{name}:{self.source.line}" if not name.startswith("<") else f"line {self.source.line}"
+        return (
+            f"{name}:{self.source.line}" if not name.startswith("<") else f"line {self.source.line}"
+        )
 
 
 def delicate(jaxpr: Any, leaves: Sequence[Any]) -> list[Place]:

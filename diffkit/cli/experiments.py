@@ -32,7 +32,9 @@ def _table(found: dict) -> str:
         return "no experiments here; they are part of a checkout"
     lines = []
     for name, row in found.items():
-        presets = ", ".join(f"{key} (at most {seconds:.0f} s)" for key, seconds in row["presets"].items())
+        presets = ", ".join(
+            f"{key} (at most {seconds:.0f} s)" for key, seconds in row["presets"].items()
+        )
         lines += [f"{name}", f"    {row['question']}", f"    presets: {presets}"]
     return "\n".join(lines)
 

@@ -99,7 +99,9 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "verify", "verify", "does AD compute the derivative of TARGET?")
-    parser.add_argument("target", metavar="TARGET", help="package.module:function, module or formula")
+    parser.add_argument(
+        "target", metavar="TARGET", help="package.module:function, module or formula"
+    )
     parser.add_argument("--wrt", metavar="NAME", help="variable to differentiate with respect to")
     parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
     parser.add_argument("--fail-on", choices=("findings",), help="exit 1 on findings too")
@@ -169,7 +171,9 @@ def _add_problem_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_judging_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seed", type=int, default=0, help="seed of the sampled points (default 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the sampled points (default 0)"
+    )
     parser.add_argument("--budget", choices=("fast", "full"), default="fast")
     parser.add_argument("--save", metavar="FILE", help="save the verdict for `diffkit replay`")
     parser.add_argument("--explain", action="store_true", help="print the evidence table as well")

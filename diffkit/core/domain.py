@@ -77,12 +77,14 @@ class Domain:
         if match is None:
             known = ", ".join((*_NAMED, "integer", *MATRIX_SETS))
             raise UsageError(
-                f"{text[:60]!r} is no domain; write an interval such as \"(0, 1]\" or one of: {known}"
+                f'{text[:60]!r} is no domain; write an interval such as "(0, 1]" or one of: {known}'
             )
         left, low_text, high_text, right = match.groups()
         low, high = _bound(low_text), _bound(high_text)
         if not low < high and not (low == high and (left, right) == ("[", "]")):
-            raise UsageError(f"the interval {text.strip()} is empty; its first bound must be smaller")
+            raise UsageError(
+                f"the interval {text.strip()} is empty; its first bound must be smaller"
+            )
         return cls(low, high, left == "(", right == ")")
 
     def contains(self, value: Fraction | int | float) -> bool:
@@ -116,7 +118,9 @@ def _bound(text: str) -> Bound:
     if text.lstrip("+-") in ("oo", "inf"):
         return -inf if text.startswith("-") else inf
     if not _NUMBER.match(text):
-        raise UsageError(f"{text[:40]!r} is no bound; write a number, a fraction such as 1/2, or oo")
+        raise UsageError(
+            f"{text[:40]!r} is no bound; write a number, a fraction such as 1/2, or oo"
+        )
     try:
         return Fraction(text)
     except ZeroDivisionError:

@@ -132,7 +132,9 @@ class Verdict:
 
     def to_html(self) -> str:
         """The explanation as a self-contained HTML fragment."""
-        return f'<div class="diffkit-verdict {self.status}"><pre>{escape(self.explain())}</pre></div>'
+        return (
+            f'<div class="diffkit-verdict {self.status}"><pre>{escape(self.explain())}</pre></div>'
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the verdict to `path` atomically; `diffkit replay` judges its claim again.
@@ -142,7 +144,7 @@ class Verdict:
         """
         if not self.claim.is_replayable:
             raise UsageError(
-                "only claims given as text or as an importable \"module:function\" can be saved "
+                'only claims given as text or as an importable "module:function" can be saved '
                 f"for replay; {self.claim.target!r} is neither"
             )
         write_atomically(Path(path), self.to_json() + "\n")

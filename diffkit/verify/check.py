@@ -93,15 +93,24 @@ def check(
     return judge_question(question, seed=seed, budget=budget)
 
 
-def judge_question(question: Question, *, seed: int = 0, budget: str = "fast") -> Verdict:
-    """Judge a question that was read: an equality, a relation or a rounding."""
+def judge_question(
+    question: Question, *, seed: int = 0, budget: str = "fast", with_repair: bool = True
+) -> Verdict:
+    """Judge a question that was read: an equality, a relation or a rounding.
+
+    Args:
+        question: The question.
+        seed: Seed of the random points.
+        budget: "fast" or "full": how many points.
+        with_repair: Whether to search a repair of a refuted claim.
+    """
     if question.form == "value":
-        return judge(question, seed=seed, budget=budget)
+        return judge(question, seed=seed, budget=budget, with_repair=with_repair)
     from diffkit.verify.relation import judge_relation, judge_rounding
 
     if question.form == "relation":
-        return judge_relation(question)
-    return judge_rounding(question)
+        return judge_relation(question, with_repair=with_repair)
+    return judge_rounding(question, with_repair=with_repair)
 
 
 def _formula(side: Any) -> Any:

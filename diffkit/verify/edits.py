@@ -85,7 +85,9 @@ def sign_of_term(subject: Subject) -> Iterator[Candidate]:
         if not node.is_Add:
             continue
         for term in node.args:
-            yield Candidate("sign of the term {}", replace_at(subject.claim, path, node - 2 * term), (term,))
+            yield Candidate(
+                "sign of the term {}", replace_at(subject.claim, path, node - 2 * term), (term,)
+            )
 
 
 def factor(subject: Subject) -> Iterator[Candidate]:
@@ -123,13 +125,23 @@ def dropped_factor(subject: Subject) -> Iterator[Candidate]:
     for path, node in nodes(subject.claim):
         if node.is_Mul:
             for part in node.args:
-                yield Candidate("extra factor {}", replace_at(subject.claim, path, node / part), (part,))
-                yield Candidate("inverse of the factor {}", replace_at(subject.claim, path, node / part**2), (part,))
+                yield Candidate(
+                    "extra factor {}", replace_at(subject.claim, path, node / part), (part,)
+                )
+                yield Candidate(
+                    "inverse of the factor {}",
+                    replace_at(subject.claim, path, node / part**2),
+                    (part,),
+                )
     quantities = [q for q in _quantities(subject) if not q.is_Function]
     for path, node in nodes(subject.claim):
         if path and (node.is_Mul or node.is_Symbol or node.is_Function):
             for symbol in quantities:
-                yield Candidate("missing factor {} in {}", replace_at(subject.claim, path, node * symbol), (symbol, node))
+                yield Candidate(
+                    "missing factor {} in {}",
+                    replace_at(subject.claim, path, node * symbol),
+                    (symbol, node),
+                )
 
 
 def dropped_term(subject: Subject) -> Iterator[Candidate]:
@@ -142,7 +154,9 @@ def dropped_term(subject: Subject) -> Iterator[Candidate]:
     for path, node in nodes(subject.claim):
         if node.is_Add:
             for term in node.args:
-                yield Candidate("extra term {}", replace_at(subject.claim, path, node - term), (term,))
+                yield Candidate(
+                    "extra term {}", replace_at(subject.claim, path, node - term), (term,)
+                )
 
 
 def complement(subject: Subject) -> Iterator[Candidate]:
@@ -153,7 +167,11 @@ def complement(subject: Subject) -> Iterator[Candidate]:
         name = f"lost minus: 1 - {node} for {node}"
         yield Candidate(name, replace_at(subject.claim, path, 1 - node))
         if node.is_Pow and node.exp == 2:
-            yield Candidate("lost minus: 1 - {} for {}", replace_at(subject.claim, path, node.base * (1 - node.base)), (node.base, node.base))
+            yield Candidate(
+                "lost minus: 1 - {} for {}",
+                replace_at(subject.claim, path, node.base * (1 - node.base)),
+                (node.base, node.base),
+            )
 
 
 def operator(subject: Subject) -> Iterator[Candidate]:
@@ -165,8 +183,16 @@ def operator(subject: Subject) -> Iterator[Candidate]:
             for chosen in combinations(node.args, size):
                 left = node.func(*chosen)
                 right = node / left
-                yield Candidate("lost minus: {} - {}", replace_at(subject.claim, path, left - right), (left, right))
-                yield Candidate("lost plus: {} + {}", replace_at(subject.claim, path, left + right), (left, right))
+                yield Candidate(
+                    "lost minus: {} - {}",
+                    replace_at(subject.claim, path, left - right),
+                    (left, right),
+                )
+                yield Candidate(
+                    "lost plus: {} + {}",
+                    replace_at(subject.claim, path, left + right),
+                    (left, right),
+                )
 
 
 def power(subject: Subject) -> Iterator[Candidate]:
@@ -175,10 +201,20 @@ def power(subject: Subject) -> Iterator[Candidate]:
         if node.is_Pow:
             base, exponent = node.base, node.exp
             for new in (exponent - 1, exponent + 1, -exponent, exponent / 2, exponent * 2):
-                yield Candidate("power {} of {} for {}", replace_at(subject.claim, path, base**new), (new, base, exponent))
+                yield Candidate(
+                    "power {} of {} for {}",
+                    replace_at(subject.claim, path, base**new),
+                    (new, base, exponent),
+                )
         elif node.is_Symbol or node.is_Function or node.is_Add:
-            yield Candidate("missing square root of {}", replace_at(subject.claim, path, node ** Fraction(1, 2)), (node,))
-            yield Candidate("missing square of {}", replace_at(subject.claim, path, node**2), (node,))
+            yield Candidate(
+                "missing square root of {}",
+                replace_at(subject.claim, path, node ** Fraction(1, 2)),
+                (node,),
+            )
+            yield Candidate(
+                "missing square of {}", replace_at(subject.claim, path, node**2), (node,)
+            )
             yield Candidate("inverse of {}", replace_at(subject.claim, path, 1 / node), (node,))
     yield Candidate("inverse", 1 / subject.claim)
 
@@ -202,7 +238,9 @@ def index(subject: Subject) -> Iterator[Candidate]:
         for shift in (*outside, 1):
             for new in (counter - shift, counter + shift):
                 moved = node.func(body.xreplace({counter: new}), *limits)
-                yield Candidate("index {} for {}", replace_at(subject.claim, path, moved), (new, counter))
+                yield Candidate(
+                    "index {} for {}", replace_at(subject.claim, path, moved), (new, counter)
+                )
         for place in (1, 2):
             before = limits[0].args[place]
             for bound in (before + 1, before - 1, *_symbols(subject)):
@@ -211,7 +249,11 @@ def index(subject: Subject) -> Iterator[Candidate]:
                     continue
                 ends[place] = bound
                 moved = node.func(body, limits[0].func(*ends))
-                yield Candidate("summation from {} to {}", replace_at(subject.claim, path, moved), (ends[1], ends[2]))
+                yield Candidate(
+                    "summation from {} to {}",
+                    replace_at(subject.claim, path, moved),
+                    (ends[1], ends[2]),
+                )
 
 
 def exchange(subject: Subject) -> Iterator[Candidate]:
@@ -230,13 +272,21 @@ def exchange(subject: Subject) -> Iterator[Candidate]:
 
 def function(subject: Subject) -> Iterator[Candidate]:
     """A function of the target was applied once too often or once too seldom."""
-    wrappers = {node.func for _, node in nodes(subject.target) if node.is_Function and len(node.args) == 1}
+    wrappers = {
+        node.func for _, node in nodes(subject.target) if node.is_Function and len(node.args) == 1
+    }
     for path, node in nodes(subject.claim):
         if node.is_Function and len(node.args) == 1:
-            yield Candidate("{} for {}", replace_at(subject.claim, path, node.args[0]), (node.args[0], node))
+            yield Candidate(
+                "{} for {}", replace_at(subject.claim, path, node.args[0]), (node.args[0], node)
+            )
         if not node.is_Number:
             for wrapper in sorted(wrappers, key=str):
-                yield Candidate("{} for {}", replace_at(subject.claim, path, wrapper(node)), (wrapper(node), node))
+                yield Candidate(
+                    "{} for {}",
+                    replace_at(subject.claim, path, wrapper(node)),
+                    (wrapper(node), node),
+                )
 
 
 #: Simplest and likeliest first.
@@ -289,7 +339,11 @@ def _exchange_partial_sums(subject: Subject, known: list[Expr]) -> Iterator[Cand
                     continue
                 for other in known:
                     if other != part:
-                        yield Candidate("{} for {}", replace_at(subject.claim, path, rest + sign_ * other), (other, part))
+                        yield Candidate(
+                            "{} for {}",
+                            replace_at(subject.claim, path, rest + sign_ * other),
+                            (other, part),
+                        )
 
 
 def _terms(expr: Expr) -> tuple[Expr, ...]:
@@ -321,4 +375,3 @@ def _inner_functions(expr: Expr) -> list[Expr]:
 def _outer_rates(inner: Expr) -> list[Expr]:
     """g'(u) for g(u), when g has a derivative rule."""
     return [inner.fdiff(1)] if inner.is_Function and len(inner.args) == 1 else []
-

@@ -57,21 +57,22 @@ class Reading:
     note: str = ""
 
 
-def judge(question: Question, *, seed: int = 0, budget: str = "fast") -> Verdict:
+def judge(
+    question: Question, *, seed: int = 0, budget: str = "fast", with_repair: bool = True
+) -> Verdict:
     """Judge an equality of formulas.
 
     Args:
         question: Both sides, read.
         seed: Seed of the random points.
         budget: "fast" or "full": how many points.
+        with_repair: Whether to search a repair of a refuted claim.
     """
     quantity = question.quantity
-    chosen = points(
-        question.domains, given=question.claim.points, seed=seed, count=BUDGET[budget]
-    )
+    chosen = points(question.domains, given=question.claim.points, seed=seed, count=BUDGET[budget])
     proof = prove_equal(quantity, question.claimed, question.domains)
     if proof.status == "equal":
-        return _proved(question, proof, chosen)
+        return _proved(question, proof, chosen, with_repair)
     readings: list[Reading] = []
     for point in chosen:
         reading = read_point(question, point)
@@ -79,7 +80,8 @@ def judge(question: Question, *, seed: int = 0, budget: str = "fast") -> Verdict
         if reading.outcome == "disagrees":
             evidence = confirm(question, quantity, reading)
             if evidence is not None:
-                return _refuted(question, quantity, reading, evidence, len(readings))
+                judged = len(readings)
+                return _refuted(question, quantity, reading, evidence, judged, with_repair)
             readings[-1] = replace(reading, outcome="unsure", note="no second witness confirms")
     return _unproved(question, proof, readings)
 
@@ -188,9 +190,7 @@ def _second_witnesses(question: Question, quantity: Expr, point: Point) -> Itera
 
 
 def _quotient(question: Question, point: Point) -> Enclosure:
-    found = precise.derivative(
-        _program(question, point), point[str(question.wrt)], question.order
-    )
+    found = precise.derivative(_program(question, point), point[str(question.wrt)], question.order)
     if not found.agrees:
         raise Undecidable("the one-sided difference quotients differ")
     value, error = float(found.right.value), 16 * float(found.right.error)
@@ -217,14 +217,21 @@ def _at_kink(
     if question.claim.conventions:
         convention = enclose_value(question.quantity, point)
         outcome: Outcome = "agrees" if convention.overlaps(claimed) else "disagrees"
-        return Reading(point, replace(truth, kind="smooth", left=convention, right=convention),
-                       claimed, outcome, "the convention asked for")
+        return Reading(
+            point,
+            replace(truth, kind="smooth", left=convention, right=convention),
+            claimed,
+            outcome,
+            "the convention asked for",
+        )
     missed = _judged_by(truth, claimed)
     note = f"kink: one-sided derivatives {_display(truth.left)} and {_display(truth.right)}"
     return Reading(point, truth, claimed, "agrees" if missed is None else "disagrees", note)
 
 
-def _proved(question: Question, proof: Proof, chosen: Iterator[Point]) -> Verdict:
+def _proved(
+    question: Question, proof: Proof, chosen: Iterator[Point], with_repair: bool
+) -> Verdict:
     """Report a proof after the rigorous witness has been heard on it."""
     heard: list[Reading] = []
     for point in chosen:
@@ -235,7 +242,7 @@ def _proved(question: Question, proof: Proof, chosen: Iterator[Point]) -> Verdic
                 f"arithmetic at {_where(point)}; please report this formula"
             )
         if reading.outcome == "disagrees":
-            return _refuted_at_kink(question, reading)
+            return _refuted_at_kink(question, reading, with_repair)
         heard.append(reading)
         if sum(r.outcome == "agrees" for r in heard) >= CROSS_CHECKS:
             break
@@ -257,7 +264,7 @@ def _is_kink(reading: Reading) -> bool:
     return "kink" in reading.note or "convention" in reading.note
 
 
-def _refuted_at_kink(question: Question, reading: Reading) -> Verdict:
+def _refuted_at_kink(question: Question, reading: Reading, with_repair: bool) -> Verdict:
     """The claim is right away from the kink and wrong at it, by the convention asked for."""
     evidence = [
         Evidence(
@@ -270,7 +277,7 @@ def _refuted_at_kink(question: Question, reading: Reading) -> Verdict:
             note=reading.note,
         )
     ]
-    return _refuted(question, question.quantity, reading, evidence, 1)
+    return _refuted(question, question.quantity, reading, evidence, 1, with_repair)
 
 
 def _refuted(
@@ -279,9 +286,12 @@ def _refuted(
     reading: Reading,
     evidence: list[Evidence],
     judged: int,
+    with_repair: bool,
 ) -> Verdict:
-    found = repair.find(question, quantity)
-    truth = reading.truth.derivative if reading.truth.derivative is not None else reading.truth.right
+    found = repair.find(question, quantity) if with_repair else None
+    truth = (
+        reading.truth.derivative if reading.truth.derivative is not None else reading.truth.right
+    )
     said = f"claimed {_display(reading.claimed)}, true {_display(truth)}"
     if reading.note:
         said = f"{said} ({reading.note})"
@@ -361,8 +371,9 @@ def _summary(readings: list[Reading]) -> tuple[Evidence, ...]:
         )
     aside = [reading for reading in readings if reading.outcome in ("unsure", "out of domain")]
     rows += [
-        Evidence("germs of balls", "rigorous", reading.outcome, _floats(reading.point),
-                 note=reading.note)
+        Evidence(
+            "germs of balls", "rigorous", reading.outcome, _floats(reading.point), note=reading.note
+        )
         for reading in aside[:3]
     ]
     return tuple(rows)
@@ -439,4 +450,3 @@ def _latex(question: Question) -> str:
         rf"\frac{{\mathrm{{d}}{power}}}{{\mathrm{{d}}{name}{power}}} \left({target}\right)"
         f" = {show(question.claimed, 'latex')}"
     )
-

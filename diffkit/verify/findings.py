@@ -197,7 +197,9 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     if answer.value == 0:
         message = f"{answer.dtype}: at {at} AD gives 0, the derivative is {true:.3g}"
         return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
-    message = f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
+    message = (
+        f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
+    )
     return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
 
 

@@ -140,9 +140,7 @@ def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind:
     """The verdict in the words of the user's functions."""
     left = what.name if verdict.claim.kind == "value" else f"d {what.name}/d{what.variable}"
     name = reference(what.function)
-    claim = replace(
-        verdict.claim, target=name or what.name, kind=kind, is_replayable=bool(name)
-    )
+    claim = replace(verdict.claim, target=name or what.name, kind=kind, is_replayable=bool(name))
     return replace(
         verdict,
         claim=claim,

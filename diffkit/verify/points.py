@@ -112,7 +112,9 @@ def draw(domain: Domain, generator: random.Random) -> Fraction:
         part = Fraction(generator.randint(1, 2**SIGNIFICAND - 1), 2**SIGNIFICAND)
         return Fraction(domain.low) + part * (Fraction(domain.high) - Fraction(domain.low))
     size = Fraction(generator.randint(1, 2**SIGNIFICAND), 2**SIGNIFICAND)
-    exponent = generator.choice((0, 1, 2)) if generator.random() < 0.6 else generator.randint(-10, 6)
+    exponent = (
+        generator.choice((0, 1, 2)) if generator.random() < 0.6 else generator.randint(-10, 6)
+    )
     size *= Fraction(2) ** exponent
     if domain.low > -inf:
         return Fraction(domain.low) + size

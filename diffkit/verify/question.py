@@ -65,7 +65,9 @@ class Question:
         """The claim in one line, as the user wrote it."""
         target, claimed = self.claim.target.strip(), self.claim.claimed.strip()
         if self.order:
-            left = f"d/d{self.wrt}" if self.order == 1 else f"d^{self.order}/d{self.wrt}^{self.order}"
+            left = (
+                f"d/d{self.wrt}" if self.order == 1 else f"d^{self.order}/d{self.wrt}^{self.order}"
+            )
             left = f"{left} [{_shorten(target)}]"
         else:
             left = _shorten(target)
@@ -147,9 +149,7 @@ def read(
     decided = expr if is_relation else relation.xreplace({_PLACE: question.quantity})
     if is_relation and claimed.strip().lower() == "false":
         decided = ~decided
-    return Question(
-        claim, expr, None, variable, actual_order, form, decided, decimals, complete
-    )
+    return Question(claim, expr, None, variable, actual_order, form, decided, decimals, complete)
 
 
 _PLACE = symbol("claimed_quantity")
@@ -239,10 +239,10 @@ def _expression(side: Any, known: set[str] | None, integers: list[str]) -> Expr:
         if not side.strip():
             raise UsageError('the formula is empty; write one such as "log(1 + exp(-x))"')
         return parse(side, known=known, integers=integers)
-    if isinstance(side, bool) or not (hasattr(side, "free_symbols") or isinstance(side, int | float)):
-        raise UsageError(
-            f"a formula is text or a SymPy expression, not {type(side).__name__}"
-        )
+    if isinstance(side, bool) or not (
+        hasattr(side, "free_symbols") or isinstance(side, int | float)
+    ):
+        raise UsageError(f"a formula is text or a SymPy expression, not {type(side).__name__}")
     if isinstance(side, int | float):
         return parse(repr(side))
     ours = {s: symbol(s.name, integer=s.name in integers) for s in side.free_symbols}
@@ -263,7 +263,9 @@ def _variable(wrt: Any, free: list[Expr], known: set[str], target: Any) -> Expr:
         )
     if isinstance(wrt, int) and not isinstance(wrt, bool):
         if not -len(free) <= wrt < len(free):
-            raise UsageError(f"wrt={wrt}, but there are {len(free)} symbols: {_list(map(str, free))}")
+            raise UsageError(
+                f"wrt={wrt}, but there are {len(free)} symbols: {_list(map(str, free))}"
+            )
         return free[wrt]
     name = str(wrt)
     for candidate in free:

@@ -14,7 +14,7 @@ from diffkit.verify.expression import enclose_value
 from diffkit.verify.question import Question
 
 
-def judge_relation(question: Question) -> Verdict:
+def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
     """Decide whether a relation holds on the whole domain."""
     proof = prove_relation(question.relation, question.domains)
     status = {"true": "proved", "false": "refuted"}.get(proof.status, "undecided")
@@ -23,7 +23,7 @@ def judge_relation(question: Question) -> Verdict:
     if status == "refuted" and witness:
         place = ", ".join(f"{name} = {value}" for name, value in sorted(witness.items()))
         contradiction = f"fails at {place}"
-    found = _turned(question) if status == "refuted" else None
+    found = _turned(question) if status == "refuted" and with_repair else None
     return Verdict(
         diagnosis=found.edit if found else None,
         repair=found,
@@ -48,7 +48,10 @@ def judge_relation(question: Question) -> Verdict:
 def _turned(question: Question) -> Repair | None:
     """The relation the other way round, when that one holds."""
     relation = question.relation
-    if not getattr(relation, "is_Relational", False) or relation.func.__name__ in ("Equality", "Unequality"):
+    if not getattr(relation, "is_Relational", False) or relation.func.__name__ in (
+        "Equality",
+        "Unequality",
+    ):
         return None
     turned = relation.func(relation.args[1], relation.args[0])
     if prove_relation(turned, question.domains).status != "true":
@@ -56,7 +59,7 @@ def _turned(question: Question) -> Repair | None:
     return Repair(source(turned), "direction of the relation", "proved", show(turned, "latex"))
 
 
-def judge_rounding(question: Question) -> Verdict:
+def judge_rounding(question: Question, *, with_repair: bool = True) -> Verdict:
     """Decide whether a number is the target's value rounded to the digits printed.
 
     The enclosure of the value must lie within half a unit of the last printed place.
@@ -74,7 +77,8 @@ def judge_rounding(question: Question) -> Verdict:
         status = "refuted"
     else:
         status = "undecided"
-    found = repair.find(question, question.quantity) if status == "refuted" else None
+    searched = status == "refuted" and with_repair
+    found = repair.find(question, question.quantity) if searched else None
     return Verdict(
         question.claim,
         status,

@@ -116,5 +116,3 @@ def _moved(what: Subject, value: float) -> Probe:
     leaves = list(what.values)
     leaves[what.wrt] = np.asarray(value, dtype=np.float64)
     return Probe(tuple(leaves), np.ones(()), np.ones(()))
-
-

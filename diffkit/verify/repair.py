@@ -117,7 +117,9 @@ class _Sieve:
         for whole, places, value_of in self.groups:
             grounded = expr
             if whole:
-                grounded = expr.subs({s: whole[s.name] for s in expr.free_symbols if s.name in whole})
+                grounded = expr.subs(
+                    {s: whole[s.name] for s in expr.free_symbols if s.name in whole}
+                )
             try:
                 with np.errstate(all="ignore"):
                     value = value_of(grounded)
@@ -181,4 +183,3 @@ def _written_terms(question: Question) -> list[Any]:
         return [parse(term.strip().removeprefix("+"), integers=integers) for term in terms]
     except DiffkitError:
         return []
-

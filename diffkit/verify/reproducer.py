@@ -63,11 +63,17 @@ def _text(expr: Expr) -> str:
 
 
 def _number(value: Fraction) -> str:
-    return str(value) if value.denominator == 1 else f"Rational({value.numerator}, {value.denominator})"
+    return (
+        str(value)
+        if value.denominator == 1
+        else f"Rational({value.numerator}, {value.denominator})"
+    )
 
 
 def _substitution(point: Mapping[str, Fraction]) -> str:
-    return "{" + ", ".join(f"{name}: {_number(value)}" for name, value in sorted(point.items())) + "}"
+    return (
+        "{" + ", ".join(f"{name}: {_number(value)}" for name, value in sorted(point.items())) + "}"
+    )
 
 
 def _pairs(names: list[str], point: Mapping[str, Fraction]) -> str:

@@ -162,7 +162,9 @@ def _domains(
 ) -> dict[str, Domain]:
     if isinstance(domain, str | Domain):
         domain = {what.variable: domain}
-    found = {name: Domain.parse(text) for name, text in {**(domain or {}), **(assume or {})}.items()}
+    found = {
+        name: Domain.parse(text) for name, text in {**(domain or {}), **(assume or {})}.items()
+    }
     for name, where in found.items():
         if name not in what.names:
             raise UnknownNameError(
@@ -189,7 +191,9 @@ def _answers(
         probes += asked
         given += [number < mine] * len(asked)
     rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
-    rows = {name: row for name, row in rows.items() if findings.mode_error(what, dtype, row) is None}
+    rows = {
+        name: row for name, row in rows.items() if findings.mode_error(what, dtype, row) is None
+    }
     values = run_rows(what, dtype, probes, rows)
     rigorous = Rigorous(what, dtype)
     tolerances = {name: Tolerance(what, dtype, row) for name, row in rows.items()}
@@ -198,7 +202,12 @@ def _answers(
         truth = rigorous.enclosure(probe, order)
         for name in rows:
             answer = Answer(
-                probe, dtype, name, float(values[name][number]), truth, "unsure",
+                probe,
+                dtype,
+                name,
+                float(values[name][number]),
+                truth,
+                "unsure",
                 is_given=given[number],
             )
             found.append(_judge(what, rigorous, tolerances[name], answer, order, is_judged))
@@ -255,9 +264,7 @@ def _disagreement(
     )
     rows = [_row(answer, "germs of balls", "rigorous", answer.true_value, order)]
     try:
-        second = high_precision.estimate(
-            what, answer.dtype, rigorous.jaxpr, answer.probe, order
-        )
+        second = high_precision.estimate(what, answer.dtype, rigorous.jaxpr, answer.probe, order)
     except DiffkitError as error:
         return _with(answer, "unsure", f"no second witness: {error}")
     gap = abs(second.value - answer.true_value)
@@ -276,9 +283,7 @@ def _infinite(answer: Answer) -> Answer:
     return _with(answer, "unsure", "the derivative is infinite, AD's answer is not")
 
 
-def _kink(
-    what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool
-) -> Answer:
+def _kink(what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool) -> Answer:
     """Any element of the Clarke subdifferential will do at a kink."""
     left, right = answer.truth.left, answer.truth.right
     if left is None or right is None or left.is_infinite or right.is_infinite:
@@ -449,9 +454,7 @@ def _ratio(answer: Answer) -> float:
 
 def _held(what: Subject) -> tuple[str, ...]:
     fixed = [
-        name
-        for i, name in enumerate(what.names)
-        if i != what.wrt and not what.is_shape_only[i]
+        name for i, name in enumerate(what.names) if i != what.wrt and not what.is_shape_only[i]
     ]
     return (f"{', '.join(fixed)} held at the given values",) if fixed else ()
 
