@@ -115,7 +115,7 @@ class Subject:
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         parameters = [inspect.Parameter(name.replace(".", "_"), kind) for name in self.names]
-        named.__signature__ = inspect.Signature(parameters)  # ty: ignore[unresolved-attribute]
+        named.__signature__ = inspect.Signature(parameters)  # ty: ignore[missing-attribute]
         named.__name__ = self.name
         return named
 

@@ -1,6 +1,7 @@
 """What the words of a command line mean: targets, arguments, domains, conventions."""
 
 import importlib
+import importlib.util
 import json
 import re
 import sys
@@ -116,10 +117,10 @@ def _argument(name: str, text: str) -> Any:
             f"--arg {name}={text}: write a number (1.5), a list ([1, 2]) or a shape (f64[100,5])"
         ) from None
     if isinstance(value, list):
-        import numpy
+        import numpy as np
 
         try:
-            return numpy.asarray(value, dtype=float)
+            return np.asarray(value, dtype=float)
         except (TypeError, ValueError):
             raise UsageError(f"--arg {name}: the list is ragged or holds no numbers") from None
     if isinstance(value, bool) or not isinstance(value, int | float):

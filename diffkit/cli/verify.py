@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from typing import Any
 
 from diffkit.cli import output, targets
 from diffkit.core.errors import UsageError
@@ -21,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
     return _finish(options, [_verify(target, options)])
 
 
-def _verify(target: object, options: argparse.Namespace) -> Verdict:
+def _verify(target: Any, options: argparse.Namespace) -> Verdict:
     from diffkit.verify.verify import verify
 
     return verify(

@@ -1,1 +1,1 @@
-"""The words every layer shares: Claim, Domain, Verdict, Evidence, Finding, errors. Standard library only."""
+"""The words every layer shares: Claim, Domain, Verdict, Evidence, errors. Standard library only."""

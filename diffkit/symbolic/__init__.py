@@ -1,1 +1,1 @@
-"""Scalar calculus on SymPy: vocabulary, safe parsing, differentiation that logs its steps, stable forms, proofs."""
+"""Scalar calculus on SymPy: vocabulary, safe parsing, logged differentiation, proofs."""

@@ -1,1 +1,1 @@
-"""The pytest plugin, hypothesis strategies and drop-in replacements for the peers' gradient checks."""
+"""The pytest plugin, hypothesis strategies and drop-ins for the peers' gradient checks."""

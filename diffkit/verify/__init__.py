@@ -1,1 +1,1 @@
-"""Put a claim before its witnesses and judge it: points, tolerance, counterexamples, edits, findings, reports."""
+"""Put a claim before its witnesses and judge it: points, tolerance, edits, findings."""

@@ -112,7 +112,6 @@ def judge(collected: Collected, *, seed: int = 0, budget: str = "fast") -> Verdi
 
 def _with_submodules(module: ModuleType) -> list[ModuleType]:
     members = [module]
-    for info in pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}."):
-        if not info.name.endswith("__main__"):
-            members.append(importlib.import_module(info.name))
-    return members
+    inside = pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}.")
+    names = [info.name for info in inside if not info.name.endswith("__main__")]
+    return [*members, *map(importlib.import_module, names)]

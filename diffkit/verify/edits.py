@@ -245,7 +245,7 @@ def index(subject: Subject) -> Iterator[Candidate]:
             before = limits[0].args[place]
             for bound in (before + 1, before - 1, *_symbols(subject)):
                 ends = list(limits[0].args)
-                if bound == counter or bound == before:
+                if bound in (counter, before):
                     continue
                 ends[place] = bound
                 moved = node.func(body, limits[0].func(*ends))

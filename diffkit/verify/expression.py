@@ -56,6 +56,13 @@ class Reading:
     outcome: Outcome
     note: str = ""
 
+    @property
+    def shown(self) -> Enclosure | None:
+        """The true value to print: the derivative, at a kink the one from the right."""
+        if self.truth is None:
+            return None
+        return self.truth.derivative or self.truth.right
+
 
 def judge(
     question: Question, *, seed: int = 0, budget: str = "fast", with_repair: bool = True
@@ -272,7 +279,7 @@ def _refuted_at_kink(question: Question, reading: Reading, with_repair: bool) ->
             "rigorous",
             "disagrees",
             _floats(reading.point),
-            value=_display(reading.truth.right),
+            value=_display(reading.shown),
             claimed=_display(reading.claimed),
             note=reading.note,
         )
@@ -289,10 +296,7 @@ def _refuted(
     with_repair: bool,
 ) -> Verdict:
     found = repair.find(question, quantity) if with_repair else None
-    truth = (
-        reading.truth.derivative if reading.truth.derivative is not None else reading.truth.right
-    )
-    said = f"claimed {_display(reading.claimed)}, true {_display(truth)}"
+    said = f"claimed {_display(reading.claimed)}, true {_display(reading.shown)}"
     if reading.note:
         said = f"{said} ({reading.note})"
     return Verdict(
@@ -364,7 +368,7 @@ def _summary(readings: list[Reading]) -> tuple[Evidence, ...]:
                 "rigorous",
                 "agrees",
                 _floats(first.point),
-                value=_display(first.truth.derivative or first.truth.right),
+                value=_display(first.shown),
                 claimed=_display(first.claimed),
                 note=f"and at {len(agreeing) - 1} further points" if len(agreeing) > 1 else "",
             )
@@ -425,7 +429,8 @@ def _display(enclosure: Enclosure | None) -> str:
 
 
 def _holds(enclosure: Enclosure, guess: Fraction) -> bool:
-    return bool(enclosure.ball.contains(balls.arb(guess.numerator) / guess.denominator))
+    ball: Any = enclosure.ball
+    return bool(ball.contains(balls.arb(guess.numerator) / guess.denominator))
 
 
 def _where(point: Mapping[str, Any]) -> str:

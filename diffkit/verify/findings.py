@@ -7,12 +7,10 @@ from collections.abc import Callable, Sequence
 from math import isfinite, isinf, isnan
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import Row
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import Place, delicate
 from diffkit.core.errors import DiffkitError
@@ -50,12 +48,12 @@ def watch(
 ) -> list[Finding]:
     """Ask AD at the adversarial points and keep what is worth a warning."""
     del dtype
-    found = []
-    for answer in ask(leaves):
-        for finding in of_answer(what, answer, order, is_watched=True):
-            if finding.kind != "kink":
-                found.append(finding)
-    return found
+    return [
+        finding
+        for answer in ask(leaves)
+        for finding in of_answer(what, answer, order, is_watched=True)
+        if finding.kind != "kink"
+    ]
 
 
 def merged(findings: Sequence[Finding]) -> list[Finding]:
@@ -70,20 +68,6 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
         ):
             best[key] = finding
     return sorted(best.values(), key=lambda finding: _RANK[finding.severity])
-
-
-def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
-    """Why an AD mode cannot differentiate the function, or None when it can."""
-    with compat.x64(dtype == "float64"):
-        kind = jnp.dtype(dtype)
-        leaves = what.at(dtype, what.values)
-        tangent = np.ones(leaves[what.wrt].shape, kind)
-        cotangent = np.ones(what.output_shape, kind)
-        try:
-            jax.eval_shape(row, leaves, tangent, cotangent)
-        except (TypeError, ValueError, NotImplementedError) as error:
-            return str(error).splitlines()[0]
-    return None
 
 
 def point_of(what: Subject, probe: Probe) -> dict[str, Any]:
@@ -163,14 +147,14 @@ def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, 
 
 def _truth(answer: Answer) -> str:
     if answer.truth.kind == "kink":
-        left, right = answer.truth.left.value, answer.truth.right.value
+        left, right = answer.left, answer.right
         return f"the one-sided derivatives are {left:g} and {right:g}"
     return f"the derivative is {answer.true_value:.6g}"
 
 
 def _kink(what: Subject, answer: Answer, order: int) -> Finding:
     places = delicate_places(what, answer)
-    left, right = answer.truth.left.value, answer.truth.right.value
+    left, right = answer.left, answer.right
     return Finding(
         "kink",
         "note",

@@ -53,7 +53,8 @@ def exact(point: Mapping[str, Any], domains: Mapping[str, Domain]) -> Point:
     """A user's point as exact numbers, checked against the names and domains."""
     if set(point) != set(domains):
         raise UsageError(
-            f"a point must give exactly {', '.join(sorted(domains))}; got {', '.join(sorted(point))}"
+            f"a point must give exactly {', '.join(sorted(domains))}; "
+            f"got {', '.join(sorted(point))}"
         )
     return {name: _exact(name, point[name], domain) for name, domain in domains.items()}
 

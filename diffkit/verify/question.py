@@ -146,7 +146,7 @@ def read(
     )
     if form != "relation":
         return question
-    decided = expr if is_relation else relation.xreplace({_PLACE: question.quantity})
+    decided = expr if is_relation else _about(relation, question.quantity)
     if is_relation and claimed.strip().lower() == "false":
         decided = ~decided
     return Question(claim, expr, None, variable, actual_order, form, decided, decimals, complete)
@@ -193,6 +193,11 @@ def _walk(expr: Expr) -> list[Expr]:
         found.append(node)
         stack.extend(node.args)
     return found
+
+
+def _about(relation: Any, quantity: Expr) -> Expr:
+    """A relation such as ">= 0" applied to the quantity it is claimed of."""
+    return relation.xreplace({_PLACE: quantity})
 
 
 def _claimed(

@@ -1,10 +1,11 @@
 """Judge claims that are no equality: inequalities, and values rounded as they are printed."""
 
 from fractions import Fraction
+from typing import Any
 
 from diffkit.core.errors import Undecidable
-from diffkit.core.evidence import Evidence
-from diffkit.core.verdict import Repair, Verdict
+from diffkit.core.evidence import Evidence, Outcome
+from diffkit.core.verdict import Repair, Status, Verdict
 from diffkit.numeric.balls import arb
 from diffkit.numeric.germs import Singular
 from diffkit.symbolic.inequalities import prove_relation
@@ -13,11 +14,18 @@ from diffkit.verify import repair
 from diffkit.verify.expression import enclose_value
 from diffkit.verify.question import Question
 
+_STATUS: dict[str, Status] = {"true": "proved", "false": "refuted"}
+_OUTCOME: dict[Status, Outcome] = {
+    "proved": "agrees",
+    "refuted": "disagrees",
+    "undecided": "unsure",
+}
+
 
 def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
     """Decide whether a relation holds on the whole domain."""
     proof = prove_relation(question.relation, question.domains)
-    status = {"true": "proved", "false": "refuted"}.get(proof.status, "undecided")
+    status = _STATUS.get(proof.status, "undecided")
     witness = getattr(proof, "witness", None) or None
     contradiction = ""
     if status == "refuted" and witness:
@@ -35,7 +43,7 @@ def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
             Evidence(
                 "sign analysis",
                 "rigorous",
-                {"proved": "agrees", "refuted": "disagrees"}.get(status, "unsure"),
+                _OUTCOME[status],
                 {name: float(value) for name, value in (witness or {}).items()},
                 note=proof.method,
             ),
@@ -47,7 +55,7 @@ def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
 
 def _turned(question: Question) -> Repair | None:
     """The relation the other way round, when that one holds."""
-    relation = question.relation
+    relation: Any = question.relation
     if not getattr(relation, "is_Relational", False) or relation.func.__name__ in (
         "Equality",
         "Unequality",
@@ -88,7 +96,7 @@ def judge_rounding(question: Question, *, with_repair: bool = True) -> Verdict:
             Evidence(
                 "balls",
                 "rigorous",
-                {"proved": "agrees", "refuted": "disagrees"}.get(status, "unsure"),
+                _OUTCOME[status],
                 value=value.value,
                 claimed=float(printed),
                 error=float(gap.mid()),

@@ -89,7 +89,7 @@ class _Sieve:
         if expected is not None:
             good = np.isfinite(expected) & (np.abs(expected) < 1e100)
         self.points = [point for point, is_good in zip(self.points, good, strict=True) if is_good]
-        self.expected = None if expected is None else expected[good]
+        self.expected: np.ndarray = np.zeros(0) if expected is None else expected[good]
         self._restart()
 
     @property

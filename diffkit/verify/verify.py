@@ -6,72 +6,24 @@ balls, and the balls again at doubled precision; anything less is undecided.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite, isinf, isnan
+from math import isfinite
 from typing import Any
 
-import jax.numpy as jnp
+import numpy as np
 
-from diffkit.bridge.batch import run_rows
-from diffkit.bridge.subject import Probe, Subject, subject
+from diffkit.bridge.subject import Subject, subject
 from diffkit.core.claim import Claim
 from diffkit.core.domain import Domain
-from diffkit.core.errors import DiffkitError, UnknownNameError, UsageError
-from diffkit.core.evidence import ErrorBound, Evidence, Outcome
+from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.numeric.balls import DerivativeEnclosure
-from diffkit.oracles import forward, high_precision, reverse
-from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify import findings, formal, sampling
+from diffkit.verify.answers import Answer, ask
 from diffkit.verify.replay import reference
-from diffkit.verify.tolerance import Tolerance
 
-#: The AD modes that are judged; jet is heard as evidence only.
-JUDGED_MODES = (reverse, forward)
 DTYPES = ("float64", "float32", "float16", "bfloat16")
-DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What one AD mode returned for one probe, and how that was judged.
-
-    Args:
-        probe: The question.
-        dtype: Precision of the program.
-        mode: "reverse", "forward" or "jet".
-        value: AD's answer.
-        truth: The rigorous enclosure.
-        outcome: What it means.
-        allowed: The bound the error was held against, when one was needed.
-        note: One clause.
-        is_given: Whether the point is the user's.
-        rows: Rows of the witnesses heard on a disagreement.
-    """
-
-    probe: Probe
-    dtype: str
-    mode: str
-    value: float
-    truth: DerivativeEnclosure
-    outcome: Outcome
-    allowed: ErrorBound | None = None
-    note: str = ""
-    is_given: bool = False
-    rows: tuple[Evidence, ...] = ()
-
-    @property
-    def true_value(self) -> float:
-        """The derivative as a double; nan where it does not exist."""
-        found = self.truth.derivative
-        return found.value if found is not None else float("nan")
-
-    @property
-    def error(self) -> float:
-        """|AD - truth|; inf when only one of the two is finite."""
-        gap = abs(self.value - self.true_value)
-        return inf if isnan(gap) else gap
 
 
 def verify(
@@ -121,7 +73,7 @@ def verify(
     notices: list[Finding] = []
     for current in range(1, order + 1):
         for dtype in dtypes:
-            asked = _answers(what, dtype, leaves, mine, current, seed)
+            asked = ask(what, dtype, leaves, mine, current, seed)
             answers += asked
             notices += [
                 found
@@ -133,7 +85,7 @@ def verify(
                 dtype,
                 current,
                 sampling.watched(what, where, seed=seed, budget=budget),
-                lambda some, dtype=dtype, n=current: _answers(what, dtype, some, 0, n, seed, False),
+                lambda some, dtype=dtype, n=current: ask(what, dtype, some, 0, n, seed, False),
             )
     proof = formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, seed, budget)
@@ -175,163 +127,6 @@ def _domains(
     return found
 
 
-def _answers(
-    what: Subject,
-    dtype: str,
-    leaves: Sequence[sampling.Leaves],
-    mine: int,
-    order: int,
-    seed: int,
-    is_judged: bool = True,
-) -> list[Answer]:
-    """Ask AD and the rigorous witness at all points; judge each answer of each mode."""
-    probes, given = [], []
-    for number, point in enumerate(leaves):
-        asked = what.probes(point, seed)
-        probes += asked
-        given += [number < mine] * len(asked)
-    rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
-    rows = {
-        name: row for name, row in rows.items() if findings.mode_error(what, dtype, row) is None
-    }
-    values = run_rows(what, dtype, probes, rows)
-    rigorous = Rigorous(what, dtype)
-    tolerances = {name: Tolerance(what, dtype, row) for name, row in rows.items()}
-    found = []
-    for number, probe in enumerate(probes):
-        truth = rigorous.enclosure(probe, order)
-        for name in rows:
-            answer = Answer(
-                probe,
-                dtype,
-                name,
-                float(values[name][number]),
-                truth,
-                "unsure",
-                is_given=given[number],
-            )
-            found.append(_judge(what, rigorous, tolerances[name], answer, order, is_judged))
-    return found
-
-
-def _judge(
-    what: Subject,
-    rigorous: Rigorous,
-    tolerance: Tolerance,
-    answer: Answer,
-    order: int,
-    is_judged: bool,
-) -> Answer:
-    """Decide what one answer means; a disagreement is confirmed before it is one."""
-    truth = answer.truth
-    if truth.kind == "undecided":
-        return _with(answer, "unsure", truth.note)
-    if truth.value is None or not isfinite(truth.value.value):
-        return _with(answer, "out of domain", "the function has no finite value here")
-    if truth.kind == "undefined":
-        return _with(answer, "out of domain", truth.note or "no derivative")
-    if truth.kind == "infinite":
-        return _infinite(answer)
-    if truth.kind == "kink":
-        return _kink(what, rigorous, answer, order, is_judged)
-    true = answer.true_value
-    largest = float(jnp.finfo(answer.dtype).max)
-    if abs(true) > largest or abs(truth.value.value) > largest:
-        return _with(answer, "out of domain", f"not representable in {answer.dtype}")
-    free = tolerance.free(true)
-    if answer.error <= free.value:
-        return _with(answer, "agrees", "", free)
-    if isfinite(answer.value):
-        allowed = tolerance.bound(answer.probe, true)
-        if answer.error <= allowed.value:
-            outcome: Outcome = "agrees" if allowed.value < inf else "unsure"
-            note = "" if allowed.value < inf else "no rounding bound for this program"
-            return _with(answer, outcome, note, allowed)
-    else:
-        allowed = free
-    return _disagreement(what, rigorous, _with(answer, "disagrees", "", allowed), order, is_judged)
-
-
-def _disagreement(
-    what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool
-) -> Answer:
-    """Confirm by balls at doubled precision and by difference quotients in many digits."""
-    if not is_judged:
-        return answer
-    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
-    kept = again.kind == answer.truth.kind == "smooth" and again.derivative.overlaps(
-        answer.truth.derivative
-    )
-    rows = [_row(answer, "germs of balls", "rigorous", answer.true_value, order)]
-    try:
-        second = high_precision.estimate(what, answer.dtype, rigorous.jaxpr, answer.probe, order)
-    except DiffkitError as error:
-        return _with(answer, "unsure", f"no second witness: {error}")
-    gap = abs(second.value - answer.true_value)
-    sides_with_truth = gap <= 4 * second.bound.value + 1e-9 * abs(answer.true_value)
-    contradicts_ad = not abs(second.value - answer.value) <= second.bound.value
-    rows.append(_row(answer, high_precision.NAME, high_precision.GROUP, second.value, order))
-    if kept and sides_with_truth and contradicts_ad:
-        return Answer(**{**vars(answer), "rows": tuple(rows)})
-    return _with(answer, "unsure", "the witnesses do not agree on the truth")
-
-
-def _infinite(answer: Answer) -> Answer:
-    true = answer.true_value
-    if isinf(answer.value) and (isnan(true) or (answer.value > 0) == (true > 0)):
-        return _with(answer, "agrees", "the derivative is infinite")
-    return _with(answer, "unsure", "the derivative is infinite, AD's answer is not")
-
-
-def _kink(what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool) -> Answer:
-    """Any element of the Clarke subdifferential will do at a kink."""
-    left, right = answer.truth.left, answer.truth.right
-    if left is None or right is None or left.is_infinite or right.is_infinite:
-        return _with(answer, "unsure", "one-sided derivatives differ and one is infinite")
-    low, high = min(left.low, right.low), max(left.high, right.high)
-    slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(low), abs(high))
-    allowed = ErrorBound({"rounding": slack})
-    note = f"kink: one-sided derivatives {left.value:g} and {right.value:g}"
-    if order > 1:
-        return _with(answer, "unsure", note)
-    if low - slack <= answer.value <= high + slack:
-        return _with(answer, "agrees", note, allowed)
-    refuted = _with(answer, "disagrees", note, allowed)
-    if not is_judged:
-        return refuted
-    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
-    second = high_precision.estimate(what, answer.dtype, rigorous.jaxpr, answer.probe, order)
-    if again.kind != "kink" or second.left is None or second.right is None:
-        return _with(answer, "unsure", "the witnesses do not agree on the kink")
-    value = f"{second.left:g} and {second.right:g}"
-    rows = (
-        _row(answer, "germs of balls", "rigorous", f"{left.value:g} and {right.value:g}", order),
-        _row(answer, high_precision.NAME, high_precision.GROUP, value, order),
-    )
-    return Answer(**{**vars(refuted), "rows": rows})
-
-
-def _with(answer: Answer, outcome: Outcome, note: str, allowed: ErrorBound | None = None) -> Answer:
-    return Answer(
-        **{**vars(answer), "outcome": outcome, "note": note, "allowed": allowed or answer.allowed}
-    )
-
-
-def _row(answer: Answer, oracle: str, group: Any, value: Any, order: int) -> Evidence:
-    return Evidence(
-        oracle,
-        group,
-        "disagrees",
-        {},
-        value=value,
-        claimed=answer.value,
-        error=answer.error if isinstance(value, float) else None,
-        allowed=answer.allowed,
-        dtype=answer.dtype,
-        order=order,
-    )
-
-
 def _verdict(
     what: Subject,
     claim: Claim,
@@ -342,7 +137,7 @@ def _verdict(
 ) -> Verdict:
     refuted = [answer for answer in answers if answer.outcome == "disagrees"]
     status = _status(answers, proof)
-    common = {
+    common: dict[str, Any] = {
         "claim": claim,
         "status": status,
         "findings": tuple(notices),
@@ -389,7 +184,7 @@ def _sentence(what: Subject, answer: Answer, order: int) -> str:
     place = findings.place(what, answer.probe)
     truth = answer.truth
     if truth.kind == "kink":
-        true = f"the one-sided derivatives are {truth.left.value:g} and {truth.right.value:g}"
+        true = f"the one-sided derivatives are {answer.left:g} and {answer.right:g}"
     elif _ties(truth):
         true = f"the derivative is {answer.true_value:.7g} (left and right limit agree)"
     else:
@@ -460,8 +255,6 @@ def _held(what: Subject) -> tuple[str, ...]:
 
 
 def _size(answer: Answer) -> float:
-    import numpy as np
-
     return float(sum(np.abs(leaf).sum() for leaf in answer.probe.leaves))
 
 

@@ -17,8 +17,8 @@ from flax import nnx
 from diffkit.core.errors import UsageError
 from diffkit.nets.mlp import MLP
 
-#: Edges of the histograms of log10 |dL/dh_l|: five bins a decade, float32's whole range.
-EDGES = np.linspace(-46.0, 14.0, 301)
+#: Edges of the histograms of log10 |dL/dh_l|: ten bins a decade, float32's whole range.
+EDGES = np.linspace(-46.0, 14.0, 601)
 
 
 @dataclass(frozen=True)
