@@ -14,12 +14,12 @@ from math import inf
 
 import sympy as sp
 from sympy.core.relational import Relational
-from sympy.polys.rings import PolyElement
 
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, NoClosedForm, UsageError
 from diffkit.symbolic.cells import is_empty, root, tightened
 from diffkit.symbolic.enclosure import enclose
+from diffkit.symbolic.inequality_rules import element_sign
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import Point, domain_of, ordinary_points, simple_points
 from diffkit.symbolic.prove import Proof, Status, prove_equal
@@ -358,89 +358,6 @@ def _is_at_least_zero(number: sp.Expr, *, strict: bool) -> bool:
     if low > 0:
         return True
     return not strict and prove_equal(number, sp.S.Zero).status == "equal"
-
-
-def element_sign(r: Reduction, element: Element, *, strict: bool) -> int | None:
-    """The sign of an element: 1 for > 0 (>= 0 if not strict), -1 likewise, None if not known.
-
-    Args:
-        r: The reduction whose tower holds the element.
-        element: Not zero.
-        strict: Whether the value 0 must be excluded.
-    """
-    coefficient, factors = r.tower.factorize(element)
-    sign = 1 if coefficient > 0 else -1
-    for factor, exponent in factors.items():
-        if exponent % 2 == 0:
-            if strict and exponent > 0 and _factor_sign(r, factor, strict=True) is None:
-                return None
-            continue
-        # A factor of the denominator is not zero where the quotient is real.
-        known = _factor_sign(r, factor, strict=strict and exponent > 0)
-        if known is None:
-            return None
-        sign *= known
-    return sign
-
-
-def _factor_sign(r: Reduction, factor: PolyElement, *, strict: bool) -> int | None:
-    expr = r.tower.poly_expr(factor)
-    for key, turn in ((expr, 1), (-expr, -1)):
-        if key in r.setting.facts:
-            return turn * r.setting.facts[key]
-    kernel = r.tower.kernel_of(factor)
-    if kernel is not None and kernel.kind == "exp":
-        return 1
-    found = range_of(expr, r.setting.domains)
-    known = found.strict_sign if strict else found.sign
-    if known:
-        return known
-    if not strict and r.inferred.get(factor):
-        return r.inferred[factor]
-    if kernel is not None:
-        return None
-    lifted = _in_roots(r, factor)
-    if lifted != factor:
-        return element_sign(r, Element(lifted), strict=strict)
-    return r.sign_of_polynomial(factor) or _sign_by_square(r, factor, strict=strict)
-
-
-def _in_roots(r: Reduction, factor: PolyElement) -> PolyElement:
-    """`factor` with a generator x written as (its root)^L where that root is a generator too."""
-    tower = r.tower
-    for index, kernel in enumerate(tower.kernels):
-        if kernel.kind != "root" or kernel.rhs not in tower.gens:
-            continue
-        base = tower.gens.index(kernel.rhs)
-        if not any(m[index] for m in factor):
-            continue
-        terms = {}
-        for monomial, coefficient in factor.terms():
-            changed = list(monomial)
-            changed[index] += kernel.degree * changed[base]
-            changed[base] = 0
-            terms[tuple(changed)] = coefficient
-        factor = tower.ring.from_dict(terms)
-    return factor
-
-
-def _sign_by_square(r: Reduction, factor: PolyElement, *, strict: bool) -> int | None:
-    """A quadratic A u^2 + B u + C in one generator: 4 A C - B^2 >= 0 gives it the sign of A."""
-    tower = r.tower
-    for index in range(len(tower.kernels)):
-        if max(m[index] for m in factor) != 2:
-            continue
-        parts = {0: tower.ring.zero, 1: tower.ring.zero, 2: tower.ring.zero}
-        for monomial, c in factor.terms():
-            lowered = (*monomial[:index], 0, *monomial[index + 1 :])
-            parts[monomial[index]] += tower.ring.from_dict({lowered: c})
-        rest = 4 * parts[2] * parts[0] - parts[1] ** 2
-        leading = element_sign(r, Element(parts[2]), strict=strict)
-        if leading is None or (strict and not rest):
-            continue
-        if not rest or element_sign(r, Element(rest), strict=strict) == 1:
-            return leading
-    return None
 
 
 def _by_boxes(expr: sp.Expr, domains: Domains, strict: bool) -> str:

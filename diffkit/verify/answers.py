@@ -41,6 +41,7 @@ class Answer:
         note: One clause.
         is_given: Whether the point is the user's.
         rows: Rows of the witnesses heard on a disagreement.
+        order: Order of the derivative.
     """
 
     probe: Probe
@@ -53,6 +54,7 @@ class Answer:
     note: str = ""
     is_given: bool = False
     rows: tuple[Evidence, ...] = ()
+    order: int = 1
 
     @property
     def true_value(self) -> float:
@@ -109,6 +111,7 @@ def ask(
                 truth,
                 "unsure",
                 is_given=given[number],
+                order=order,
             )
             found.append(_judge(what, rigorous, tolerances[name], answer, order, is_judged))
     return found

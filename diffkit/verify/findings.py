@@ -79,13 +79,22 @@ def point_of(what: Subject, probe: Probe) -> dict[str, Any]:
 
 
 def place(what: Subject, probe: Probe) -> str:
-    """The point in one clause: "0.0", "x=0.0, y=1.0", "x of shape (3,), entry [1]"."""
-    values = [
-        f"{leaf.item()!r}" if leaf.ndim == 0 else f"shape {leaf.shape}" for leaf in probe.leaves
-    ]
-    if len(values) > 1:
-        values = [f"{name}={text}" for name, text in zip(what.names, values, strict=True)]
-    return ", ".join([*values, *([probe.entry] if probe.entry else [])])
+    """The point in one clause: "0.0", "x = 0.0, y = 1.0", "x[1] = -2.0"."""
+    entries = np.argwhere(probe.tangent)
+    values = []
+    for number, (name, leaf) in enumerate(zip(what.names, probe.leaves, strict=True)):
+        if leaf.ndim == 0:
+            values.append(
+                repr(leaf.item()) if len(what.names) == 1 else f"{name} = {leaf.item()!r}"
+            )
+        elif number == what.wrt and len(entries) == 1:
+            index = tuple(int(k) for k in entries[0])
+            values.append(f"{name}[{', '.join(map(str, index))}] = {leaf[index].item()!r}")
+        else:
+            values.append(f"{name} of shape {leaf.shape}")
+    if len(entries) > 1:
+        values.append(probe.entry)
+    return ", ".join(values)
 
 
 def reproducer(what: Subject, answer: Answer, order: int) -> str:

@@ -19,7 +19,7 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.numeric.balls import DerivativeEnclosure
-from diffkit.verify import findings, formal, sampling
+from diffkit.verify import findings, formal, sampling, witnesses
 from diffkit.verify.answers import Answer, ask
 from diffkit.verify.replay import reference
 
@@ -89,7 +89,8 @@ def verify(
             )
     proof = formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, seed, budget)
-    return _verdict(what, claim, answers, findings.merged(notices), proof, order)
+    heard = witnesses.hear(what, answers, order)
+    return _verdict(what, claim, answers, findings.merged(notices), proof, heard, order)
 
 
 def _check_options(dtypes: Sequence[str], order: int, budget: str) -> None:
@@ -133,10 +134,14 @@ def _verdict(
     answers: Sequence[Answer],
     notices: Sequence[Finding],
     proof: formal.FormalProof,
+    heard: tuple[Evidence, ...],
     order: int,
 ) -> Verdict:
     refuted = [answer for answer in answers if answer.outcome == "disagrees"]
     status = _status(answers, proof)
+    objection = witnesses.contradiction(heard)
+    if objection is not None and not refuted:
+        status = "undecided"
     common: dict[str, Any] = {
         "claim": claim,
         "status": status,
@@ -150,31 +155,35 @@ def _verdict(
             **common,
             statement=_sentence(what, first, order),
             scope=f"{len(refuted)} of {len(answers)} answers wrong",
-            evidence=(*first.rows, *_summary(what, answers)),
+            evidence=(*first.rows, *heard, *_summary(what, answers)),
             counterexample=findings.point_of(what, first.probe),
             reproducer=findings.reproducer(what, first, order),
         )
     return Verdict(
         **common,
         statement=_claim_sentence(what, proof, order),
-        scope=_scope(answers, proof),
-        evidence=(*proof.evidence, *_summary(what, answers)),
+        scope=_scope(answers, proof, objection),
+        evidence=(*proof.evidence, *heard, *_summary(what, answers)),
     )
 
 
 def _status(answers: Sequence[Answer], proof: formal.FormalProof) -> Status:
     """The worst over all answers; proved needs the proof and no answer that is not clean."""
     statuses: list[Status] = []
+    unsure = 0
     for answer in answers:
         if answer.outcome == "disagrees":
             statuses.append("refuted")
         elif answer.outcome == "unsure":
-            statuses.append("undecided")
+            unsure += 1
+            statuses += ["undecided"] * answer.is_given
         elif answer.outcome == "agrees":
             at_kink = answer.truth.kind != "smooth"
             statuses.append("supported" if at_kink or not proof.is_proved else "proved")
         elif answer.is_given:
             statuses.append("undecided")
+    if unsure > len(statuses) // 4:  # too many sampled points left open
+        statuses.append("undecided")
     return worst(statuses) if statuses else "undecided"
 
 
@@ -203,7 +212,7 @@ def _claim_sentence(what: Subject, proof: formal.FormalProof, order: int) -> str
     return f"AD of {what.name} with respect to {what.variable}{power}{formula}"
 
 
-def _scope(answers: Sequence[Answer], proof: formal.FormalProof) -> str:
+def _scope(answers: Sequence[Answer], proof: formal.FormalProof, objection: Evidence | None) -> str:
     agreeing = sum(answer.outcome == "agrees" for answer in answers)
     outside = sum(answer.outcome == "out of domain" for answer in answers)
     unsure = [answer for answer in answers if answer.outcome == "unsure"]
@@ -213,6 +222,11 @@ def _scope(answers: Sequence[Answer], proof: formal.FormalProof) -> str:
         parts.append(f"{outside} outside the domain")
     if unsure:
         parts.append(f"{len(unsure)} unsure ({unsure[0].note})")
+    if objection is not None:
+        parts.append(
+            f"the {objection.oracle} contradicts ball arithmetic ({objection.value} against it): "
+            "a defect of diffkit, please report this function"
+        )
     return "; ".join(parts)
 
 

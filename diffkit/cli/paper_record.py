@@ -1,0 +1,102 @@
+"""What the paper is built from: the judged ledger and one finished run of each experiment."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from diffkit.core.errors import DiffkitError, UsageError
+from diffkit.core.verdict import plain, write_atomically
+from diffkit.lab.experiment import Record
+
+SCHEMA = "diffkit.judged-ledger/1"
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PaperRecord:
+    """The judged ledger and the runs.
+
+    Args:
+        ledger: {"schema", "rows", "provenance"}; a row is a `Judgement.to_dict()` with the
+            question's relation, variable and order.
+        runs: Name of the experiment -> its record.
+    """
+
+    ledger: Mapping[str, Any]
+    runs: Mapping[str, Record]
+
+    def save(self, folder: Path) -> None:
+        """Write ledger.json and one file for each run."""
+        text = json.dumps(plain(self.ledger), indent=1, ensure_ascii=False, allow_nan=False)
+        write_atomically(folder / "ledger.json", text + "\n")
+        for name, run in self.runs.items():
+            run.save(folder / f"{name}.json")
+
+    @classmethod
+    def load(cls, folder: Path) -> "PaperRecord":
+        """Read what `save` wrote.
+
+        Raises:
+            UsageError: the folder holds no judged ledger, or a damaged file.
+        """
+        path = folder / "ledger.json"
+        try:
+            ledger = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise UsageError(f"no {path}; `diffkit paper --update-record` makes it") from None
+        except ValueError as error:
+            raise UsageError(f"{path} is no JSON ({error}); make the record again") from error
+        if not isinstance(ledger, dict) or ledger.get("schema") != SCHEMA:
+            raise UsageError(f"{path} is not of schema {SCHEMA}; make the record again")
+        others = sorted(each for each in folder.glob("*.json") if each != path)
+        return cls(ledger, {each.stem: Record.load(each) for each in others})
+
+
+def make(run_ledger: Path, verdicts: Path, say: Say) -> PaperRecord:
+    """Judge the ledger and run the quick preset of every experiment.
+
+    Args:
+        run_ledger: The SQLite file of runs; finished cells are not computed again.
+        verdicts: Folder of cached verdicts.
+        say: Told of each stage.
+    """
+    return PaperRecord(judged_ledger(verdicts, say), finished_runs(run_ledger, say))
+
+
+def judged_ledger(verdicts: Path, say: Say) -> dict[str, Any]:
+    """Judge every row of the lecture ledger.
+
+    Raises:
+        DiffkitError: a row could not be put before the judge; the message names it.
+    """
+    from diffkit.catalog.judge import judge_row
+    from diffkit.catalog.ledger import load
+    from diffkit.lab.provenance import collect
+    from diffkit.verify.cache import VerdictCache
+
+    rows, cache, judged = load(), VerdictCache(verdicts), []
+    for number, row in enumerate(rows, 1):
+        try:
+            judgement = judge_row(row, cache)
+        except DiffkitError as error:
+            raise type(error)(f"ledger row {row.id}: {error}") from error
+        question = {"relation": row.relation, "wrt": row.wrt, "order": row.order}
+        judged.append({**judgement.to_dict(), **question})
+        if number % 50 == 0 or number == len(rows):
+            say(f"ledger   {number} of {len(rows)} formulas judged")
+    return {"schema": SCHEMA, "rows": judged, "provenance": collect()}
+
+
+def finished_runs(run_ledger: Path, say: Say) -> dict[str, Record]:
+    """Run the quick preset of every experiment to its end; what is done is only read."""
+    from diffkit.lab.compilation import keep_compiled_programs
+    from diffkit.lab.experiment import execute, known_experiments
+
+    keep_compiled_programs()
+    found = {}
+    for name in known_experiments():
+        found[name] = execute(name, "quick", ledger_path=run_ledger)
+        say(f"run      {name}: {found[name].status}, {found[name].address[:12]}")
+    return found

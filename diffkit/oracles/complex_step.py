@@ -1,0 +1,60 @@
+"""The complex step: Im f(x + ih)/h, for programs made of holomorphic primitives only."""
+
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from diffkit.backend import compat
+from diffkit.bridge.subject import Probe, Subject
+from diffkit.core.errors import UnsupportedPrimitive
+from diffkit.core.evidence import Estimate
+from diffkit.numeric.differences import complex_step
+
+NAME = "complex step"
+GROUP = "numerical"
+
+#: Primitives that are holomorphic where they are defined, and those that only move numbers.
+HOLOMORPHIC = frozenset(
+    "add sub mul div neg exp exp2 log log1p expm1 sin cos tan sinh cosh tanh logistic sqrt rsqrt "
+    "integer_pow square broadcast_in_dim reshape squeeze transpose reduce_sum dot_general "
+    "convert_element_type jit custom_jvp_call copy add_any".split()
+)
+
+
+def estimate(subject: Subject, probe: Probe) -> Estimate:
+    """The first derivative asked for by a probe.
+
+    Raises:
+        UnsupportedPrimitive: the program is not made of holomorphic primitives (abs, max, where,
+            comparisons), where a complex step would be wrong without a word.
+    """
+    foreign = sorted(_primitives(subject.jaxpr("float64")) - HOLOMORPHIC)
+    if foreign:
+        raise UnsupportedPrimitive(
+            f"no complex step through {', '.join(foreign)}: not holomorphic; use differences"
+        )
+
+    def phi(t: np.ndarray) -> np.ndarray:
+        leaves = [jnp.asarray(leaf) for leaf in probe.leaves]
+        leaves[subject.wrt] = leaves[subject.wrt] + t[0] * probe.tangent
+        with compat.x64():
+            value = subject.line(leaves, jnp.zeros(()), probe.cotangent)(jnp.zeros(()))
+        return np.asarray(value).reshape(1)
+
+    with compat.x64():
+        try:
+            return complex_step(phi, 0.0)
+        except TypeError as error:  # a library function that refuses complex arguments
+            raise UnsupportedPrimitive(f"no complex step: {str(error).splitlines()[0]}") from error
+
+
+def _primitives(jaxpr: Any) -> set[str]:
+    opened, _ = compat.open_jaxpr(jaxpr)
+    found = set()
+    for eqn in opened.eqns:
+        found.add(eqn.primitive.name)
+        inner = compat.called_jaxpr(eqn)
+        if inner is not None:
+            found |= _primitives(inner)
+    return found
