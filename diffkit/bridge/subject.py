@@ -97,6 +97,16 @@ class Subject:
             for leaf in leaves
         )
 
+    def is_representable(self, dtype: str, leaves: Sequence[np.ndarray]) -> bool:
+        """Whether no entry overflows, or underflows to 0, when it is rounded to `dtype`."""
+        limits = jnp.finfo(dtype)
+        for leaf in leaves:
+            if np.issubdtype(leaf.dtype, np.floating):
+                size = np.abs(leaf[leaf != 0])
+                if np.any(size > float(limits.max)) or np.any(size < float(limits.tiny)):
+                    return False
+        return True
+
     def line(self, leaves: Sequence[Any], tangent: Any, cotangent: Any) -> Callable[[Any], Any]:
         """phi(t) = <u, f(x + t v)> as a JAX function of a scalar t."""
 

@@ -18,6 +18,8 @@ TIES = frozenset({"eq", "ne", "lt", "le", "gt", "ge", "max", "min"})
 #: Primitive -> operand value at which its derivative is infinite or not defined.
 EDGES = {"sqrt": 0.0, "log": 0.0, "rsqrt": 0.0, "cbrt": 0.0, "abs": 0.0, "sign": 0.0, "log1p": -1.0}
 
+LOOPS = frozenset({"while", "scan"})
+CUSTOM_RULES = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
 
 _PACKAGE = str(Path(__file__).parent.parent)
 
@@ -98,3 +100,16 @@ def _reasons(eqn: Any, values: Sequence[Any]) -> Iterator[str]:
 
 def _meet(a: Any, b: Any) -> bool:
     return bool(np.any(np.asarray(a) == np.asarray(b)))
+
+
+def has_iterated_rule(jaxpr: Any, *, inside: bool = False) -> bool:
+    """Whether a custom derivative rule is given to a loop (`custom_root`, a fixed point)."""
+    opened, _ = compat.open_jaxpr(jaxpr)
+    for eqn in opened.eqns:
+        if inside and eqn.primitive.name in LOOPS:
+            return True
+        inner = compat.called_jaxpr(eqn)
+        within = inside or eqn.primitive.name in CUSTOM_RULES
+        if inner is not None and has_iterated_rule(inner, inside=within):
+            return True
+    return False

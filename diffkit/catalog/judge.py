@@ -30,7 +30,7 @@ class Judgement:
 
     @property
     def status(self) -> str:
-        """ "proved", ..., "refuted"; "ambiguous" when the readings differ; "not a formula"."""
+        """The verdict in a word: a `Status`, "ambiguous" (readings differ), "not a formula"."""
         if self.readings:
             return self._of_readings()
         return "not a formula" if self.verdict is None else self.verdict.status

@@ -130,7 +130,14 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
     paper.add_argument("--from-record", metavar="DIR", help="build from a recorded run only")
     paper.add_argument("--output", metavar="FILE", default="paper/build/paper.pdf")
-    paper.add_argument("--check", action="store_true", help="fail if a figure has no producer")
+    paper.add_argument(
+        "--update-record", action="store_true", help="write what was judged and run to paper/record"
+    )
+    paper.add_argument(
+        "--check",
+        action="store_true",
+        help="build nothing; fail if a figure has no producer or is older than its record",
+    )
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:

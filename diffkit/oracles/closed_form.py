@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 
+from diffkit.backend import compat
 from diffkit.bridge.interpret import interpret_expression
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Probe, Subject
@@ -26,7 +27,8 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
         UnsupportedPrimitive: the function cannot be lifted.
         UsageError: the probe asks about a direction, not about one entry.
     """
-    formula = lift(subject.renamed(subject.call), *subject.values)
+    with compat.x64():
+        formula = lift(subject.renamed(subject.call), *subject.values)
     variable = subject.variable.replace(".", "_")
     slope = formula.nth(variable, order)
     point = _entry(subject, probe)

@@ -1,8 +1,8 @@
 r"""Does a relation hold everywhere on a domain?  A proof, an exact counterexample, or "unknown".
 
 $a < b$ is the sign of $b - a$.  That sign is read off intervals, off the irreducible factors of the
-normal form (even powers, exponentials, quadratics without real roots), off a derivative of one sign
-in one variable, or off enclosures on a grid of boxes.  "false" needs a rational point at which an
+normal form, off a derivative of one sign in one variable, off the minimum over a variable, or off
+enclosures on a grid of boxes.  "false" needs a rational point at which an
 enclosure contradicts the relation.  Kinks split the domain and are then looked at themselves.
 """
 
@@ -19,7 +19,8 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, NoClosedForm, UsageError
 from diffkit.symbolic.cells import is_empty, root, tightened
 from diffkit.symbolic.enclosure import enclose
-from diffkit.symbolic.inequality_rules import element_sign
+from diffkit.symbolic.inequality_rules import element_sign, undecided_factor
+from diffkit.symbolic.minima import is_regular, minima, without_infinity, without_moduli
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import Point, domain_of, ordinary_points, simple_points
 from diffkit.symbolic.prove import Proof, Status, prove_equal
@@ -241,26 +242,49 @@ class _Search:
             self.failure = f"more than {CELLS} cases"
             return False
         setting = Setting(cut, facts, outer=self.domains)
+        rest: list[sp.Expr] = []
         try:
-            method = reduce_in(setting, lambda r: self._by_factors(r, expr, strict, kinks))
+            method = reduce_in(setting, lambda r: self._by_factors(r, expr, strict, kinks, rest))
         except NeedSign as question:
-            return all(
-                self._in_cells(expr, {**facts, question.expr: sign}, strict, kinks, methods)
-                for sign in (1, -1)
-            )
+            parts = [{**facts, question.expr: sign} for sign in (1, -1)]
+            return all(self._in_cells(expr, part, strict, kinks, methods) for part in parts)
         except Undefined:
             return True
         except (DiffkitError, TooLarge) as error:
             self.failure = str(error)
             method = ""
-        method = method or self._by_derivative(expr, cut, strict, facts)
-        method = method or _by_boxes(expr, cut, strict)
+        for shown in (expr, *rest):
+            method = method or self._by_variable(shown, cut, strict, facts)
         if method:
             methods[method] = None
-        return bool(method)
+            return True
+        return self._on_half_lines(expr, facts, strict, kinks, methods)
+
+    def _on_half_lines(
+        self,
+        expr: sp.Expr,
+        facts: dict[sp.Expr, int],
+        strict: bool,
+        kinks: dict[sp.Expr, bool],
+        methods: dict[str, None],
+    ) -> bool:
+        """A single variable on both sides of 0, and at 0."""
+        if self.depth or len(expr.free_symbols) != 1 or facts:
+            return False
+        (x,) = expr.free_symbols
+        domain = domain_of(x, self.domains)
+        if not domain.low < 0 < domain.high:
+            return False
+        kinks[x] = True
+        return all(self._in_cells(expr, {x: sign}, strict, kinks, methods) for sign in (1, -1))
 
     def _by_factors(
-        self, r: Reduction, expr: sp.Expr, strict: bool, kinks: dict[sp.Expr, bool]
+        self,
+        r: Reduction,
+        expr: sp.Expr,
+        strict: bool,
+        kinks: dict[sp.Expr, bool],
+        rest: list[sp.Expr],
     ) -> str:
         element = r(expr)
         kinks.update(r.kinks)
@@ -270,7 +294,22 @@ class _Search:
             return "" if strict else "equal normal forms"
         if element_sign(r, element, strict=strict) == 1:
             return "signs of the factors of the normal form"
+        rest[:] = [
+            without_moduli(factor, r.setting.domains)
+            for factor in undecided_factor(r, element, strict=strict)
+        ]
         return self._by_exponential(r, element, strict)
+
+    def _by_variable(
+        self, expr: sp.Expr, domains: Domains, strict: bool, facts: Mapping[sp.Expr, int]
+    ) -> str:
+        """By what the expression does along one of its variables."""
+        return (
+            self._by_derivative(expr, domains, strict, facts)
+            or self._by_minimum(expr, domains, strict)
+            or _by_boxes(expr, domains, strict)
+            or self._by_infinity(expr, domains, strict)
+        )
 
     def _by_exponential(self, r: Reduction, element: Element, strict: bool) -> str:
         """D > 0 where exp(d) > 1, for sums of logarithms."""
@@ -291,14 +330,43 @@ class _Search:
         domain = domain_of(x, domains)
         if domain.integer or not self._is_continuous(expr, domains, facts):
             return ""
-        smooth = _without_modulus(expr, domains)
+        smooth = without_moduli(expr, domains)
         slope = sp.diff(smooth, x)
         for anchor in (*_finite_ends(domain), *_ANCHORS):
             if self._falls_and_rises(smooth, slope, x, anchor, domain, strict):
                 return "a derivative of one sign on each side of the minimum"
         return ""
 
+    def _by_minimum(self, expr: sp.Expr, domains: Domains, strict: bool) -> str:
+        """The least value over one of the variables is a value that holds."""
+        if self.depth >= DEPTH or expr.has(*_JUMPS):
+            return ""
+        for least in minima(expr, domains):
+            if not least.free_symbols:
+                found = _is_at_least_zero(least, strict=strict)
+            else:
+                search = _Search(domains, self.depth + 1)
+                found = bool(search.holds(least, strict=strict)) and not search.conditions
+            if found:
+                return "the value at the only minimum in one variable"
+        return ""
+
+    def _by_infinity(self, expr: sp.Expr, domains: Domains, strict: bool) -> str:
+        """A single variable that tends to infinity, by u = exp(-x)."""
+        if self.depth >= 1 or expr.has(*_JUMPS):
+            return ""
+        changed = without_infinity(expr, domains)
+        if changed is None:
+            return ""
+        search = _Search(changed[1], DEPTH - 1)
+        if not search.holds(changed[0], strict=strict) or search.poles or search.conditions:
+            return ""
+        return "a derivative of one sign up to infinity"
+
     def _is_continuous(self, expr: sp.Expr, domains: Domains, facts: Mapping[sp.Expr, int]) -> bool:
+        if not is_regular(expr, domains):
+            return False
+
         def task(r: Reduction) -> bool:
             r(expr)
             return not r.poles and not r.conditions
@@ -338,14 +406,6 @@ class _Search:
 def _finite_ends(domain: Domain) -> list[sp.Rational]:
     ends = [end for end in (domain.low, domain.high) if abs(end) < inf]
     return [to_rational(end) for end in ends]
-
-
-def _without_modulus(expr: sp.Expr, domains: Domains) -> sp.Expr:
-    def branch(u: sp.Expr) -> sp.Expr:
-        sign = range_of(u, domains).sign
-        return sp.Abs(u) if sign is None else sign * u
-
-    return expr.replace(sp.Abs, branch)
 
 
 def _is_at_least_zero(number: sp.Expr, *, strict: bool) -> bool:

@@ -7,20 +7,25 @@ For a factor P over the generators of the tower:
 - $P = A g + B$, $g^2 = f$: $A^2 f \ge B^2$ gives it the sign of $A g$, $A^2 f \le B^2$ that of B
   (roots, sines; Cauchy and Schwarz);
 - $P = A g^2 + B g + C$ with $4 A C \ge B^2$ (squares completed one generator after the other);
-- $P = M - N$, both positive: the sign of $\log M - \log N$;  $P = c\,(f(u) - f(v))$: that of $u - v$;
+- $P = M - N$, both positive, M a single term: the sign of $\log M - \log N$;
+- $P = f(u) - f(v)$ with an increasing f: the sign of $u - v$;
 - P linear in logarithms: the sign of $e^P - 1$.
 """
 
 from collections.abc import Callable, Iterator
 
+import sympy as sp
 from sympy.polys.rings import PolyElement
 
-from diffkit.symbolic.reduction import NeedSign, Reduction
+from diffkit.core.errors import DiffkitError
+from diffkit.symbolic.reduction import NeedSign, Reduction, Undefined
 from diffkit.symbolic.signs import range_of
 from diffkit.symbolic.tower import Element, Kernel
 
 #: Rules applied one inside the other, and factors looked at for one answer.
 DEPTH, MOST_FACTORS = 6, 300
+#: Terms of a difference whose logarithms are compared.
+MOST_SUMMANDS = 4
 #: Polynomials with more terms than this are left to the rules that do not multiply.
 MOST_TERMS = 60
 #: Functions that increase on their whole (connected) domain of real arguments.
@@ -37,6 +42,24 @@ def element_sign(r: Reduction, element: Element, *, strict: bool) -> int | None:
         strict: Whether the value 0 must be excluded.
     """
     return Signs(r).of_element(element, strict=strict)
+
+
+def undecided_factor(r: Reduction, element: Element, *, strict: bool) -> list[sp.Expr]:
+    """[s * f] if the sign of all other factors is s and that of f is not known, else []."""
+    signs = Signs(r)
+    coefficient, factors = r.tower.factorize(element)
+    sign, unknown = (1 if coefficient > 0 else -1), []
+    for factor, exponent in factors.items():
+        if exponent % 2 == 0 and not (strict and exponent > 0):
+            continue
+        found = signs.of_factor(factor, strict=strict and exponent > 0)
+        if found is None:
+            unknown.append((factor, exponent))
+        elif exponent % 2:
+            sign *= found
+    if len(unknown) != 1 or unknown[0][1] % 2 == 0:
+        return []
+    return [sign * r.tower.poly_expr(unknown[0][0])]
 
 
 class Signs:
@@ -164,15 +187,25 @@ def _by_terms(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> in
         own = signs.of_factor(signs.tower.gens[index], strict=False, depth=depth)
         if own is None and any(k % 2 for k in parts):
             continue
-        found = {
-            (own if k % 2 else 1) * (signs.of_poly(part, strict=False, depth=depth) or 0)
-            for k, part in sorted(parts.items(), key=lambda item: len(item[1]))
-        }
-        if len(found) == 1 and 0 not in found:
-            if strict and not _some_term_is_strict(signs, parts, index, depth):
-                continue
-            return found.pop()
+        found = _common_sign(signs, parts, own, depth)
+        if found and (not strict or _some_term_is_strict(signs, parts, index, depth)):
+            return found
     return None
+
+
+def _common_sign(
+    signs: Signs, parts: dict[int, PolyElement], own: int | None, depth: int
+) -> int | None:
+    """The sign all terms part * g^k have, `own` the sign of g."""
+    common = None
+    for k, part in sorted(parts.items(), key=lambda item: len(item[1])):
+        sign = signs.of_poly(part, strict=False, depth=depth)
+        if sign is not None and k % 2 and own is not None:
+            sign *= own
+        if not sign or common not in (None, sign):
+            return None
+        common = sign
+    return common
 
 
 def _some_term_is_strict(
@@ -233,20 +266,25 @@ def _by_square(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> i
 
 
 def _by_logarithms(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> int | None:
-    """M - N with positive M and N: the sign of log M - log N."""
-    kernels = [signs.tower.kernels[i] for i in signs.generators(factor)]
-    if len(factor) != 2 or not any(kernel.kind in ("exp", "root") for kernel in kernels):
+    """M - N with positive M and N, M a single term: the sign of log M - log N."""
+    if len(factor) > MOST_SUMMANDS:
         return None
-    terms = [signs.tower.ring.from_dict({m: c}) for m, c in factor.terms()]
-    own = [signs.of_poly(term, strict=True, depth=depth) for term in terms]
-    if None in own or own[0] == own[1]:
-        return None
-    logs = [signs.r.log_abs(Element(term)) for term in terms]
-    excess = signs.tower.subtract(*logs)
-    if excess.is_zero:
-        return None
-    found = signs.of_element(excess, strict=strict, depth=depth)
-    return None if found is None else own[0] * found
+    for monomial, c in factor.terms():
+        held = (signs.tower.kernels[i].kind for i, k in enumerate(monomial) if k)
+        if not any(kind in ("exp", "root") for kind in held):
+            continue
+        term = signs.tower.ring.from_dict({monomial: c})
+        parts = (term, factor - term)
+        own = [signs.of_poly(part, strict=True, depth=depth) for part in parts]
+        if None in own or own[0] == own[1]:
+            continue
+        excess = signs.tower.subtract(*(signs.r.log_abs(Element(part)) for part in parts))
+        if excess.is_zero:
+            continue
+        found = signs.of_element(excess, strict=strict, depth=depth)
+        if found is not None:
+            return own[0] * found
+    return None
 
 
 def _by_monotone(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> int | None:
@@ -286,12 +324,15 @@ Rule = Callable[[Signs, PolyElement, bool, int], int | None]
 
 
 def _quietly(rule: Rule) -> Rule:
-    """A rule that gives up where it would need a further split into cells."""
+    """A rule that gives up where it needs a further cell, or tries a form without a value.
+
+    `Undefined` must not leave a rule: to the caller it says that the relation itself is void.
+    """
 
     def attempt(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> int | None:
         try:
             return rule(signs, factor, strict, depth)
-        except NeedSign:
+        except (DiffkitError, NeedSign, Undefined, ZeroDivisionError):
             return None
 
     return attempt

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from diffkit.bridge.batch import run_rows
 from diffkit.bridge.subject import Probe, Subject
+from diffkit.bridge.survey import has_iterated_rule
 from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
 from diffkit.numeric.balls import DerivativeEnclosure
@@ -24,6 +25,8 @@ from diffkit.verify.tolerance import Tolerance
 #: The AD modes that are judged; jet is heard as evidence only.
 JUDGED_MODES = (reverse, forward)
 DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
+#: `lax.custom_root` of a problem without a root returns a number all the same.
+ITERATED = "a custom rule of an iteration holds only where the iteration has converged"
 
 
 @dataclass(frozen=True)
@@ -91,9 +94,13 @@ def ask(
     """Ask AD and the rigorous witness at all points; judge each answer of each mode."""
     probes, given = [], []
     for number, point in enumerate(leaves):
+        if not what.is_representable(dtype, point):
+            continue  # 1e200 is no float32: another question than the one asked
         asked = what.probes(point, seed)
         probes += asked
         given += [number < mine] * len(asked)
+    if not probes:
+        return []
     rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
     rows = {name: row for name, row in rows.items() if mode_error(what, dtype, row) is None}
     values = run_rows(what, dtype, probes, rows)
@@ -140,7 +147,9 @@ def _judge(
     true = answer.true_value
     largest = float(jnp.finfo(answer.dtype).max)
     if abs(true) > largest or abs(truth.value.value) > largest:
-        return _with(answer, "out of domain", f"not representable in {answer.dtype}")
+        # a given point in float16 does not make the verdict on float64 uncertain
+        beyond = replace(answer, is_given=answer.is_given and answer.dtype == "float64")
+        return _with(beyond, "out of domain", f"not representable in {answer.dtype}")
     free = tolerance.free(true)
     if answer.error <= free.value:
         return _with(answer, "agrees", "", free)
@@ -161,6 +170,8 @@ def _disagreement(
     """Confirm by balls at doubled precision and by difference quotients in many digits."""
     if not is_judged:
         return answer
+    if not answer.is_given and has_iterated_rule(what.jaxpr(answer.dtype)):
+        return _with(answer, "out of domain", ITERATED)
     again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
     first, second_look = answer.truth.derivative, again.derivative
     kept = first is not None and second_look is not None and second_look.overlaps(first)

@@ -23,6 +23,7 @@ def check(
     domain: Mapping[str, Any] | str | None = None,
     conventions: Mapping[str, float] | None = None,
     points: Sequence[Mapping[str, Any]] = (),
+    under: Sequence[str] = (),
     seed: int = 0,
     budget: str = "fast",
     **kwargs: Any,
@@ -41,6 +42,7 @@ def check(
         domain: Name -> "real", "positive", "(0, 1)", ...; where the claim is made.
         conventions: Values at kinks, such as {"relu0": 1}.
         points: Points judged before all others.
+        under: Transformations ("jit", "vmap", "remat") applied to a JAX function first.
         seed: Seed of the random points; the same seed gives the same verdict.
         budget: "fast" (48 points) or "full" (400).
         **kwargs: Arguments of a JAX function by name.
@@ -71,9 +73,12 @@ def check(
             domain=where,
             conventions=conventions,
             points=points,
+            under=under,
             options={"seed": seed, "budget": budget},
             **kwargs,
         )
+    if under:
+        raise UsageError("under= transforms JAX functions; a formula has no program to transform")
     if args or kwargs:
         raise UsageError("a formula takes no example arguments; give points=[{...}] instead")
     if callable(claim) and not hasattr(claim, "free_symbols"):

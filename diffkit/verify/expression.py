@@ -9,6 +9,7 @@ group at doubled precision; agreement of the enclosures without a proof is "supp
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from diffkit.bridge.interpret import interpret_expression
@@ -22,10 +23,12 @@ from diffkit.core.errors import (
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
 from diffkit.core.verdict import Status, Verdict
 from diffkit.numeric import balls, precise
+from diffkit.numeric.algebra import ARITY
 from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
 from diffkit.numeric.germs import GermAlgebra, Singular
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.prove import Proof, prove_equal
+from diffkit.symbolic.vocabulary import ScalarFunction
 from diffkit.verify import repair, reproducer
 from diffkit.verify.points import Point, points
 from diffkit.verify.question import Expr, Question
@@ -144,9 +147,27 @@ def enclose_value(
 
 
 def _grounded(expr: Expr, point: Mapping[str, Fraction]) -> Expr:
-    """`expr` with its whole-number symbols replaced by their values: the bounds of a sum count."""
-    whole = {s: int(point[s.name]) for s in expr.free_symbols if s.is_integer and s.name in point}
-    return expr.subs(whole) if whole else expr
+    """`expr` as the numbers can evaluate it at `point`.
+
+    Whole-number symbols become their values, because the bounds of a sum count with them.
+    """
+    known = written_out(expr)
+    whole = {s: int(point[s.name]) for s in known.free_symbols if s.is_integer and s.name in point}
+    return known.subs(whole) if whole else known
+
+
+@lru_cache(maxsize=512)
+def written_out(expr: Expr) -> Expr:
+    """`expr` with the functions of the vocabulary that `numeric` has no row for, by definition.
+
+    A row of `numeric` with other arguments (its one-argument hinge) is another function.
+    """
+    foreign = {
+        call: call.row.definition(*map(written_out, call.args))
+        for call in expr.atoms(ScalarFunction)
+        if ARITY.get(call.row.name) != (call.row.min_arity, call.row.arity)
+    }
+    return expr.xreplace(foreign) if foreign else expr
 
 
 def confirm(question: Question, quantity: Expr, reading: Reading) -> list[Evidence] | None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.subject import Probe, Subject
-from diffkit.bridge.survey import Place, delicate
+from diffkit.bridge.survey import CUSTOM_RULES, Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
 from diffkit.oracles.rigorous import Rigorous
@@ -22,7 +22,8 @@ Answer = Any
 _RANK = {"wrong": 0, "warning": 1, "note": 2}
 #: Digits lost before a loss of accuracy is worth a word: half of them.
 _LOST = 0.5
-_CUSTOM = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
+#: Rounding of this many ulps of the largest derivative met is what floating point gives.
+_INNOCENT_ULPS = 8.0
 
 
 def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) -> list[Finding]:
@@ -246,7 +247,7 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:
-    return any(name in _CUSTOM for name in _primitives(what.jaxpr(dtype)))
+    return not CUSTOM_RULES.isdisjoint(_primitives(what.jaxpr(dtype)))
 
 
 def _has_primitive(what: Subject, dtype: str, name: str) -> bool:

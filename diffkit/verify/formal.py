@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from diffkit.backend import compat
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
 from diffkit.core.domain import Domain
@@ -43,23 +44,29 @@ class FormalProof:
 def prove(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalProof:
     """Compare the lifted AD program with the derivative of the lifted function."""
     try:
-        formula = lift(what.renamed(what.call), *what.values)
-        expected = formula
-        program = what.call
-        for _ in range(order):
-            program = _elementwise_gradient(program, what.wrt)
-            expected = expected.grad(what.variable)
-            found = lift(what.renamed(program), *what.values)
-            proof = prove_equal(found.sympy(), expected.sympy(), dict(domains))
-            if proof.status != "equal":
-                return FormalProof(
-                    False,
-                    f"no proof: {proof.method}",
-                    str(formula.grad(what.variable)),
-                    formula.grad(what.variable).latex(),
-                )
+        with compat.x64():
+            return _compare(what, domains, order)
     except DiffkitError as error:
         return FormalProof(False, f"no closed form: {str(error).splitlines()[0]}")
+
+
+def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalProof:
+    """Order by order, both sides as formulas; whatever cannot be lifted raises."""
+    formula = lift(what.renamed(what.call), *what.values)
+    expected = formula
+    program = what.call
+    for _ in range(order):
+        program = _elementwise_gradient(program, what.wrt)
+        expected = expected.grad(what.variable)
+        found = lift(what.renamed(program), *what.values)
+        proof = prove_equal(found.sympy(), expected.sympy(), dict(domains))
+        if proof.status != "equal":
+            return FormalProof(
+                False,
+                f"no proof: {proof.method}",
+                str(formula.grad(what.variable)),
+                formula.grad(what.variable).latex(),
+            )
     first = formula.grad(what.variable)
     scope = "the formula read from the program, in real arithmetic"
     return FormalProof(

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.backend import compat
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject, subject
+from diffkit.bridge.transforms import TRANSFORMS, check_names
 from diffkit.core.claim import Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
@@ -35,6 +37,7 @@ def check_function(
     domain: Mapping[str, Any] | str | None,
     conventions: Mapping[str, float] | None,
     points: Sequence[Mapping[str, Any]],
+    under: Sequence[str],
     options: Mapping[str, Any],
     **kwargs: Any,
 ) -> Verdict:
@@ -51,6 +54,7 @@ def check_function(
         domain: As in `check`.
         conventions: As in `check`.
         points: Further points.
+        under: Transformations applied to the function before it is read.
         options: Options kept for replay.
         **kwargs: Arguments by name.
 
@@ -58,10 +62,14 @@ def check_function(
         UnsupportedPrimitive: a side has no closed form; names the line and the remedy.
         UsageError: the question cannot be asked this way.
     """
+    check_names(under)
     what = subject(f, args, kwargs, wrt)
+    for name in under:
+        what = replace(what, call=TRANSFORMS[name](what.call))
     _check_kind(what, kind)
-    target = lift(what.renamed(what.call), *what.values)
-    claimed, claimed_name = _claimed(what, claim)
+    with compat.x64():
+        target = lift(what.renamed(what.call), *what.values)
+        claimed, claimed_name = _claimed(what, claim)
     given = [*_given(what, domain), *points]
     verdict = judge(
         read(

@@ -18,6 +18,8 @@ def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
         cotangent = np.ones(what.output_shape, kind)
         try:
             jax.eval_shape(row, leaves, tangent, cotangent)
-        except (TypeError, ValueError, NotImplementedError) as error:
-            return str(error).splitlines()[0]
+        except LookupError as error:  # jet looks its rules up in a plain dict
+            return f"no rule for {error}"
+        except (TypeError, ValueError, RuntimeError, AssertionError) as error:
+            return str(error).partition("\n")[0]
     return None

@@ -6,12 +6,14 @@ balls, and the balls again at doubled precision; anything less is undecided.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
 from diffkit.bridge.subject import Subject, subject
+from diffkit.bridge.transforms import TRANSFORMS, check_names
 from diffkit.core.claim import Claim
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UnknownNameError, UsageError
@@ -36,6 +38,7 @@ def verify(
     domain: Mapping[str, Any] | str | None = None,
     conventions: Mapping[str, float] | None = None,
     points: Sequence[Mapping[str, Any]] = (),
+    under: Sequence[str] = (),
     seed: int = 0,
     budget: str = "fast",
     **kwargs: Any,
@@ -53,6 +56,7 @@ def verify(
         domain: Name -> domain, or the domain of the differentiated argument.
         conventions: Values at kinks, such as {"relu0": 0}; none is needed for the Clarke rule.
         points: Further points to judge, name -> array.
+        under: Transformations it is judged under as well: "jit", "vmap", "remat".
         seed: Seed of the sampled points.
         budget: "fast" or "full".
         **kwargs: Arguments by name; those that are no float arrays are static.
@@ -64,6 +68,7 @@ def verify(
         UsageError: the question cannot be asked this way; says how it can.
     """
     _check_options(dtypes, order, budget)
+    check_names(under)
     if isinstance(f, str) or hasattr(f, "free_symbols"):
         f, args = _from_text(f, args)
     what = subject(f, args, kwargs, wrt)
@@ -75,6 +80,7 @@ def verify(
         for dtype in dtypes:
             asked = ask(what, dtype, leaves, mine, current, seed)
             answers += asked
+            answers += _transformed(what, under, dtype, leaves, mine, current, seed)
             notices += [
                 found
                 for answer in asked
@@ -91,6 +97,24 @@ def verify(
     claim = _claim(what, f, order, dtypes, domain, conventions, points, seed, budget)
     heard = witnesses.hear(what, answers, order)
     return _verdict(what, claim, answers, findings.merged(notices), proof, heard, order)
+
+
+def _transformed(
+    what: Subject,
+    under: Sequence[str],
+    dtype: str,
+    leaves: Sequence[sampling.Leaves],
+    mine: int,
+    order: int,
+    seed: int,
+) -> list[Answer]:
+    """The same questions put to the function under each transformation."""
+    variants = {name: replace(what, call=TRANSFORMS[name](what.call)) for name in under}
+    return [
+        replace(answer, mode=f"{answer.mode} under {name}")
+        for name, variant in variants.items()
+        for answer in ask(variant, dtype, leaves, mine, order, seed)
+    ]
 
 
 def _check_options(dtypes: Sequence[str], order: int, budget: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from math import isfinite
 from typing import Any
 
-from diffkit.bridge.batch import run_rows
+from diffkit.bridge.batch import run_rows, within
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import ErrorBound, Estimate, Evidence, Group
@@ -19,6 +19,8 @@ from diffkit.verify.modes import mode_error
 from diffkit.verify.tolerance import Tolerance
 
 DTYPE = "float64"
+#: A witness that takes longer is not heard.
+SECONDS = 20.0
 
 
 def hear(what: Subject, answers: Sequence[Answer], order: int) -> tuple[Evidence, ...]:
@@ -80,7 +82,7 @@ def _row(
 ) -> Evidence:
     common: dict[str, Any] = {"dtype": DTYPE, "order": order}
     try:
-        found = ask()
+        found = within(SECONDS, ask)
     except (DiffkitError, NotImplementedError) as error:
         return Evidence(name, group, "failed", note=str(error).splitlines()[0][:100], **common)
     if not isfinite(found.value):

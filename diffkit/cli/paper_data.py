@@ -1,0 +1,247 @@
+"""Every number and formula the paper prints, formatted here and nowhere else.
+
+main.typ only places text: what it shows comes from the file this module fills.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from math import exp, log
+from typing import Any
+
+from diffkit.cli.paper_record import PaperRecord
+from diffkit.core.errors import DiffkitError
+from diffkit.lab.experiment import Record
+
+TRUTHS = ("correct", "definition", "wrong", "ambiguous")
+STATUSES = ("proved", "supported", "refuted", "ambiguous", "undecided", "not a formula")
+#: Libraries named in the paper, of those the record lists.
+NAMED = ("jax", "flax", "sympy", "python-flint", "mpmath", "numpy", "matplotlib")
+LN10 = log(10.0)
+_MINUS = "\N{MINUS SIGN}"
+
+
+def numbers(record: PaperRecord) -> dict[str, Any]:
+    """The content of data.json."""
+    found: dict[str, Any] = {"ledger": ledger_numbers(record.ledger["rows"])}
+    for name, run in record.runs.items():
+        found[name] = {**EXPERIMENTS[name](run), "run": run_numbers(run)}
+    found["provenance"] = provenance(record)
+    return found
+
+
+def ledger_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Counts, the wrong and the ambiguous rows in full, all rows in short."""
+    counts = Counter((row["truth"], row["status"]) for row in rows)
+    statuses = [status for status in STATUSES if any(counts[t, status] for t in TRUTHS)]
+    table = [[truth, *(str(counts[truth, s] or "") for s in statuses)] for truth in TRUTHS]
+    marked = [row for row in rows if row["edit"]]
+    judged = [row for row in rows if row["status"] != "not a formula"]
+    repaired = [row for row in marked if row["repair"]]
+    astray = [row for row in rows if not row["as_it_should_be"]]
+    wrong = [row for row in rows if row["truth"] == "wrong"]
+    return {
+        "total": str(len(rows)),
+        "judged": str(len(judged)),
+        "unjudged": str(len(rows) - len(judged)),
+        "lectures": _word(len({row["source"] for row in rows})),
+        "statuses": statuses,
+        "table": [[*line, str(sum(int(n or 0) for n in line[1:]))] for line in table],
+        "truths": {truth: str(sum(counts[truth, s] for s in STATUSES)) for truth in TRUTHS},
+        "wrong_refuted": str(counts["wrong", "refuted"]),
+        "wrong_judged": str(sum(row["status"] != "not a formula" for row in wrong)),
+        "wrong_accepted": _count(sum(row["status"] in ("proved", "supported") for row in wrong)),
+        "right_refuted": _count(
+            sum(row["status"] == "refuted" for row in rows if row["truth"] in TRUTHS[:2])
+        ),
+        "proved": str(sum(counts[truth, "proved"] for truth in TRUTHS)),
+        "supported": _count(sum(counts[truth, "supported"] for truth in TRUTHS)),
+        "undecided": _count(sum(counts[truth, "undecided"] for truth in TRUTHS)),
+        "as_they_should_be": str(len(rows) - len(astray)),
+        "astray": [f"{row['id']} ({row['status']})" for row in astray],
+        "marked": str(len(marked)),
+        "repaired": str(len(repaired)),
+        "repaired_share": f"{100 * len(repaired) / max(1, len(marked)):.0f}",
+        "wrong": [_wrong(row) for row in wrong],
+        "ambiguous": [_ambiguous(row) for row in rows if row["truth"] == "ambiguous"],
+        "all": [_short(row) for row in rows],
+    }
+
+
+def vanishing_gradients(run: Record) -> dict[str, Any]:
+    """The table of per-layer factors and the numbers of the text."""
+    rows = run.results["rows"]
+    scores = [abs(_score(row)) for row in rows]
+    worst = max(rows, key=lambda row: row["miss"] / row["allowed"])
+    control = min(rows, key=lambda row: _control_ratio(row))
+    config = run.config
+    return {
+        **{name: str(config[name]) for name in ("width", "depth", "networks", "batch")},
+        "allowance": f"{config['allowance']:g}",
+        "data": run.results["data"],
+        "cells": str(len(rows)),
+        "agreeing": _all_or(sum(row["agrees"] for row in rows), len(rows)),
+        "control_failing": _all_or(sum(not row["control_agrees"] for row in rows), len(rows)),
+        "table": [_factor_line(row) for row in rows],
+        "worst": {
+            "cell": f"{row_name(worst['activation'])}, {row_name(worst['initialiser'])}",
+            "miss": f"{worst['miss']:.4f}",
+            "allowed": f"{worst['allowed']:.4f}",
+        },
+        "largest_score": f"{max(scores):.1f}",
+        "within_three": _all_or(sum(score <= 3 for score in scores), len(scores)),
+        "smallest_control": f"{_control_ratio(control):.1f}",
+        "first_layer": {
+            f"{row['activation']}_{row['initialiser']}": _power_of_ten(row["measured"][0] / 2)
+            for row in rows
+        },
+        "exact_zeros": _dead_share(rows),
+    }
+
+
+#: How the record of each experiment becomes numbers of the paper.
+EXPERIMENTS = {"vanishing_gradients": vanishing_gradients}
+
+
+def run_numbers(run: Record) -> dict[str, str]:
+    """Address, preset and finding of a run."""
+    return {
+        "address": run.address[:12],
+        "preset": run.preset,
+        "status": run.status,
+        "seconds": f"{run.seconds:.0f}",
+        "budget": f"{run.budget:.0f}",
+    }
+
+
+def provenance(record: PaperRecord) -> dict[str, Any]:
+    """Commit, versions and machine of the record."""
+    runs = list(record.runs.values())
+    source = runs[0].provenance if runs else record.ledger["provenance"]
+    git = record.ledger["provenance"]["git"]
+    commit = str(git["commit"])
+    return {
+        "commit": commit[:12] if git["dirty"] is not True else f"{commit[:12]} with changes",
+        "python": source["python"],
+        "platform": source["platform"],
+        "versions": [
+            f"{name} {source['versions'][name]}" for name in NAMED if name in source["versions"]
+        ],
+    }
+
+
+def formula(text: str) -> str:
+    """Formula text as Typst mathematics; "" if it does not parse."""
+    from diffkit.symbolic.layout import show
+    from diffkit.symbolic.parse import parse
+
+    if not text:
+        return ""
+    try:
+        return " = ".join(show(parse(side), "typst") for side in text.split(" = "))
+    except DiffkitError:
+        return ""
+
+
+def row_name(name: str) -> str:
+    """An activation or initialiser as the paper spells it."""
+    spelt = {"relu": "ReLU", "lecun": "N(0, 1/n)", "glorot": "Glorot", "he": "He"}
+    return spelt.get(name, name)
+
+
+def _wrong(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A wrong row with its verdict and its correction."""
+    repair = row["repair"]
+    return {
+        **_place(row),
+        "status": row["status"],
+        "claim": formula(row["claim"]),
+        "target": _target(row),
+        "printed": row["printed"],
+        "reason": row["reason"],
+        "repair": formula(repair["text"]) if repair else "",
+        "repair_text": repair["text"] if repair else "",
+        "edit": f"{repair['edit']}; {repair['status']}" if repair else "",
+        "correction": row["correction"],
+    }
+
+
+def _target(row: Mapping[str, Any]) -> str:
+    """What the claim is about, as Typst mathematics."""
+    target = formula(row["target"])
+    if row["relation"] != "gradient" or not target:
+        return target
+    order = f"^{row['order']}" if row["order"] > 1 else ""
+    below = f"partial {formula(row['wrt'])}{order}"
+    return f"(partial{order})/({below}) [{target}]"
+
+
+def _ambiguous(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_place(row), "status": row["status"], "readings": row["reason"].split("; ")}
+
+
+def _short(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {**_place(row), "kind": row["kind"], "truth": row["truth"], "status": row["status"]}
+
+
+def _place(row: Mapping[str, Any]) -> dict[str, str]:
+    lines = row["lines"].replace("-", "\N{EN DASH}").replace(" ", ", ")
+    return {"id": row["id"], "where": f"{row['source'][:3]}:{lines}", "label": row["label"]}
+
+
+def _score(row: Mapping[str, Any]) -> float:
+    """Standard errors between measurement and prediction."""
+    return (row["factor_measured"] - row["factor_predicted"]) / row["factor_error"]
+
+
+def _control_ratio(row: Mapping[str, Any]) -> float:
+    """How many times the allowed miss the control misses by."""
+    return abs(row["factor_measured"] - row["factor_control"]) / row["allowed"]
+
+
+def _factor_line(row: Mapping[str, Any]) -> list[str]:
+    """Activation, initialiser, predicted and measured factor of E||g||^2 per layer, z, control."""
+    measured = exp(row["factor_measured"])
+    return [
+        row_name(row["activation"]),
+        row_name(row["initialiser"]),
+        f"{exp(row['factor_predicted']):.4f}",
+        f"{measured:.4f} ± {measured * row['factor_error']:.4f}",
+        _signed(_score(row), 1),
+        f"{exp(row['factor_control']):.4f}",
+        f"{_control_ratio(row):.0f}",
+    ]
+
+
+def _dead_share(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Share of the first layer's ReLU gradients that are exactly 0, in per cent."""
+    first = [row["histograms"][0] for row in rows if row["activation"] == "relu"]
+    zeros = sum(each["zeros"] for each in first)
+    return f"{100 * zeros / max(1, zeros + sum(sum(each['counts']) for each in first)):.0f}"
+
+
+def _power_of_ten(natural: float) -> str:
+    """exp(natural) as Typst mathematics, two digits: "6.0 dot 10^(-19)"."""
+    exponent = int(natural // LN10)
+    mantissa = exp(natural - exponent * LN10)
+    if f"{mantissa:.1f}" == "10.0":
+        mantissa, exponent = 1.0, exponent + 1
+    return f"{mantissa:.1f}" if exponent == 0 else f"{mantissa:.1f} dot 10^({exponent})"
+
+
+def _signed(value: float, digits: int) -> str:
+    text = f"{value:+.{digits}f}"
+    return text.replace("-", _MINUS)
+
+
+def _count(value: int) -> str:
+    return "none" if value == 0 else _word(value)
+
+
+def _word(value: int) -> str:
+    """Small numbers as words, as prose wants them."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[value] if value < len(words) else str(value)
+
+
+def _all_or(value: int, total: int) -> str:
+    return f"all {total}" if value == total else f"{value} of {total}"
