@@ -32,8 +32,8 @@ Domains = Mapping[str, Domain]
 Slope = tuple[int, sp.Expr | None]
 #: Continuous wherever they are real; real on an interval, or with poles the normal form notes.
 _CONTINUOUS = frozenset(
-    "exp log sin cos tan cot sec csc sinh cosh tanh coth sech csch asin acos atan asinh acosh atanh "
-    "erf erfc erfinv LambertW Abs Max Min".split()
+    "exp log sin cos tan cot sec csc sinh cosh tanh coth sech csch asin acos atan asinh acosh "
+    "atanh erf erfc erfinv LambertW Abs Max Min".split()
 )
 _ON_POSITIVE = frozenset(("gamma", "loggamma", "digamma"))
 _FAILURES = (DiffkitError, TooLarge, Undefined, NeedSign)

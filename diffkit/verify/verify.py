@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.bridge.formula import Formula
 from diffkit.bridge.subject import Subject, subject
 from diffkit.bridge.transforms import TRANSFORMS, check_names
 from diffkit.core.claim import Claim
@@ -21,6 +22,7 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.numeric.balls import DerivativeEnclosure
+from diffkit.symbolic.source import source
 from diffkit.verify import findings, formal, sampling, witnesses
 from diffkit.verify.answers import Answer, ask
 from diffkit.verify.replay import reference
@@ -69,9 +71,10 @@ def verify(
     """
     _check_options(dtypes, order, budget)
     check_names(under)
-    if isinstance(f, str) or hasattr(f, "free_symbols"):
-        f, args = _from_text(f, args)
-    what = subject(f, args, kwargs, wrt)
+    text = _text_of(f)
+    what = subject(f if text is None else _lowered(f), args, kwargs, wrt)
+    if text is not None:
+        what = replace(what, name=text)
     where = _domains(what, domain, assume)
     leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
     answers: list[Answer] = []
@@ -126,12 +129,17 @@ def _check_options(dtypes: Sequence[str], order: int, budget: str) -> None:
         raise UsageError(f"budget={budget!r}; write one of: {', '.join(sampling.JUDGED)}")
 
 
-def _from_text(text: Any, args: tuple[Any, ...]) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    """A formula as the JAX function it lowers to."""
-    from diffkit.bridge.formula import Formula
+def _text_of(f: Any) -> str | None:
+    """A formula as text, None for a JAX function."""
+    if isinstance(f, str):
+        return f.strip()
+    return source(f) if hasattr(f, "free_symbols") else None
 
-    formula = Formula.from_text(text) if isinstance(text, str) else Formula.from_sympy(text)
-    return formula.lower(), args
+
+def _lowered(formula: Any) -> Callable[..., Any]:
+    """A formula as the JAX function it lowers to."""
+    read = Formula.from_text if isinstance(formula, str) else Formula.from_sympy
+    return read(formula).lower()
 
 
 def _domains(
@@ -307,7 +315,7 @@ def _claim(
     seed: int,
     budget: str,
 ) -> Claim:
-    name = reference(f)
+    name = reference(f) if _text_of(f) is None else what.name
     texts = {what.variable: domain} if isinstance(domain, str) else (domain or {})
     return Claim(
         target=name or what.name,
