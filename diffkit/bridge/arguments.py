@@ -15,6 +15,36 @@ from jax.tree_util import tree_flatten_with_path
 from diffkit.core.errors import UsageError
 
 
+#: What a user's function may raise while JAX traces it; a defect of diffkit raises none of its
+#: own errors there.
+USER_ERRORS = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NameError,
+    RuntimeError,
+    AssertionError,
+    OSError,
+)
+
+
+def refusal(name: str, error: BaseException) -> UsageError:
+    """The error for a function that raises when JAX runs it, with the remedy."""
+    kind, said = type(error).__name__, str(error).strip().partition("\n")[0].rstrip(".")
+    if isinstance(error, jax.errors.ConcretizationTypeError):
+        return UsageError(
+            f"JAX cannot trace {name}: it needs the value of an argument ({kind}); write jnp.sin for "
+            "math.sin, jnp.where or lax.cond for if"
+        )
+    if "not a valid JAX type" in said:
+        return UsageError(f"{name} returns no array of numbers; name a function that does")
+    return UsageError(
+        f"{name} raises {kind}{f': {said}' if said else ''}; mend it, or give other example arguments"
+    )
+
+
 def function_name(f: Callable[..., Any]) -> str:
     """How reports call a function; "f" for a lambda."""
     name = getattr(f, "__name__", type(f).__name__)
@@ -27,6 +57,7 @@ def bind(
     """Named leaves of the arguments, a function of those leaves, and notes on what is static."""
     if not callable(f):
         raise UsageError(f"expected a JAX function, not {type(f).__name__}")
+    args, kwargs = _positional(f, args, kwargs)
     names = _parameter_names(f, len(args))
     _check_call(f, args, kwargs)
     dynamic = {key: value for key, value in kwargs.items() if _is_array(value)}
@@ -43,6 +74,25 @@ def bind(
 
     notes = tuple(f"{key}={value!r} is fixed" for key, value in sorted(static.items()))
     return leaves, call, notes
+
+
+def _positional(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    """Arguments given by the name of a positional-only parameter, put in their places.
+
+    `jnp.sin(x, /)` is asked about by `x=0.5` like any other function.
+    """
+    try:
+        parameters = list(inspect.signature(f).parameters.values())
+    except (TypeError, ValueError):
+        return args, kwargs
+    moved, rest = list(args), dict(kwargs)
+    for parameter in parameters[len(args) :]:
+        if parameter.kind is not parameter.POSITIONAL_ONLY or parameter.name not in rest:
+            break
+        moved.append(rest.pop(parameter.name))
+    return tuple(moved), rest
 
 
 def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:
@@ -71,8 +121,8 @@ def _check_call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
         signature.bind(*args, **kwargs)
     except TypeError as error:
         raise UsageError(
-            f"{function_name(f)}{signature} cannot be called like this: {error}; give example "
-            "arguments, for example 1.0 for a number"
+            f"{function_name(f)}({', '.join(signature.parameters)}) cannot be called like this: "
+            f"{error}; give example arguments, for example 1.0 for a number"
         ) from error
 
 

@@ -18,9 +18,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.arguments import bind, function_name
+from diffkit.bridge.arguments import USER_ERRORS, bind, function_name, refusal
 from diffkit.bridge.interpret_jaxpr import run
-from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.core.errors import DiffkitError, UnknownNameError, UsageError
 
 #: Arrays up to this many (input entry, output entry) pairs are probed entry by entry.
 MOST_PAIRS = 64
@@ -75,8 +75,13 @@ class Subject:
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
         """Shape of the one array the function returns."""
-        with compat.x64():
-            out = jax.eval_shape(self.call, *self.values)
+        try:
+            with compat.x64():
+                out = jax.eval_shape(self.call, *self.values)
+        except USER_ERRORS as error:
+            if isinstance(error, DiffkitError):
+                raise
+            raise refusal(self.name, error) from error
         leaves = jax.tree.leaves(out)
         if len(leaves) != 1:
             raise UsageError(

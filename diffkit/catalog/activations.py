@@ -30,7 +30,7 @@ def _row(
     derivative: str,
     jax: str = "",
     arguments: tuple[str, ...] = ("x",),
-    kwargs: Mapping[str, float | bool | None] | None = None,
+    kwargs: Mapping[str, str | float | bool | None] | None = None,
     *,
     name: str = "",
     wrt: str = "x",
@@ -243,7 +243,7 @@ KINKED = (
         "huber(x, d)",
         "where(abs(x) <= d, x, d*sign(x))",
         "optax.losses.huber_loss",
-        ("x", "0*x", "d"),
+        kwargs={"delta": "d"},
         domain={"d": "positive"},
     ),
     _row(
@@ -331,8 +331,14 @@ LOGARITHMS = (
     _row("log1mexp(x)", "exp(-x)/(1 - exp(-x))", "jax.nn.log1mexp", domain=_POSITIVE),
     _row("log2(x)", "1/(x*log(2))", "jax.numpy.log2", domain=_POSITIVE),
     _row("log10(x)", "1/(x*log(10))", "jax.numpy.log10", domain=_POSITIVE),
-    _row("logit(p)", "1/p + 1/(1 - p)", "jax.scipy.special.logit", ("p",), wrt="p",
-         domain=_PROBABILITY),
+    _row(
+        "logit(p)",
+        "1/p + 1/(1 - p)",
+        "jax.scipy.special.logit",
+        ("p",),
+        wrt="p",
+        domain=_PROBABILITY,
+    ),
 )
 
 POWERS = (
@@ -346,8 +352,11 @@ POWERS = (
 )
 
 OTHERS = (
-    _row("sinc(x)", "where(x == 0, 0, cos(x)/x - sin(x)/x**2)",
-         variant="sin(x)/x; JAX has sin(pi x)/(pi x)"),
+    _row(
+        "sinc(x)",
+        "where(x == 0, 0, cos(x)/x - sin(x)/x**2)",
+        variant="sin(x)/x; JAX has sin(pi x)/(pi x)",
+    ),
     _row("cosm1(x)", "-sin(x)"),
     _row("normal_pdf(x)", "-x*exp(-x**2/2)/sqrt(2*pi)", "jax.scipy.stats.norm.pdf"),
     _row("normal_cdf(x)", "exp(-x**2/2)/sqrt(2*pi)", "jax.scipy.special.ndtr"),

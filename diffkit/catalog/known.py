@@ -23,14 +23,14 @@ class Counterpart:
     Args:
         name: Dotted name of $g$.
         arguments: What is passed by position, as formula text in the row's symbols.
-        kwargs: Fixed keyword arguments.
+        kwargs: Keyword arguments; a text is a formula in the row's symbols.
         reduction: "sum" or "mean" over what $g$ returns; "" where it returns a number.
         factor: $c$, -1 for a log-likelihood.
     """
 
     name: str
     arguments: tuple[Argument, ...]
-    kwargs: Mapping[str, float | bool | None] = field(default_factory=dict)
+    kwargs: Mapping[str, str | float | bool | None] = field(default_factory=dict)
     reduction: str = ""
     factor: float = 1.0
 

@@ -22,7 +22,9 @@ _NORMAL_NLL = "log(sigma) + (y - mu)**2/(2*sigma**2) + log(2*pi)/2"
 _NORMAL = Counterpart("jax.scipy.stats.norm.logpdf", ("y", "mu", "sigma"), factor=-1)
 _KL_NORMALS = "log(s2/s1) + (s1**2 + (m1 - m2)**2)/(2*s2**2) - 1/2"
 _KL_BERNOULLI = "p*log(p/q) + (1 - p)*log((1 - p)/(1 - q))"
-_KL_COUNTERPART = Counterpart("optax.losses.kl_divergence", (("log(q)", "log(1 - q)"), ("p", "1 - p")))
+_KL_COUNTERPART = Counterpart(
+    "optax.losses.kl_divergence", (("log(q)", "log(1 - q)"), ("p", "1 - p"))
+)
 _ADAM = {"v": "positive", "eps": "positive", "eta": "positive"}
 _LENGTHS = "(sqrt(a1**2 + a2**2)*sqrt(b1**2 + b2**2))"
 
@@ -96,7 +98,7 @@ REGRESSION = (
         "where(abs(a - y) <= d, a - y, d*sign(a - y))",
         "a",
         {"d": "positive"},
-        Counterpart("optax.losses.huber_loss", ("a", "y", "d")),
+        Counterpart("optax.losses.huber_loss", ("a", "y"), {"delta": "d"}),
         "Huber (1964)",
     ),
     KnownClaim(
@@ -208,7 +210,7 @@ CLASSIFICATION = (
         "-(1 + eps*sigmoid(z1 - z2))*sigmoid(z2 - z1)",
         "z1",
         jax=Counterpart(
-            "optax.losses.poly_loss_cross_entropy", (("z1", "z2"), ("1", "0"), "eps")
+            "optax.losses.poly_loss_cross_entropy", (("z1", "z2"), ("1", "0")), {"epsilon": "eps"}
         ),
         source="arXiv:2204.12511",
     ),
@@ -278,8 +280,8 @@ LIKELIHOODS = (
         "lam - k*log(lam)",
         "1 - k/lam",
         "lam",
-        {"lam": "positive"},
-        Counterpart("jax.scipy.stats.poisson.logpmf", ("floor(k)", "lam"), factor=-1),
+        {"lam": "positive", "k": "natural"},
+        Counterpart("jax.scipy.stats.poisson.logpmf", ("k", "lam"), factor=-1),
         variant="up to log k!, which has no derivative",
     ),
     KnownClaim(
@@ -431,6 +433,7 @@ UPDATES = (
         "r",
         {"r": "positive", "e": "probability"},
         source="arXiv:1707.06347",
+        supported_because="the proof by cases does not reach the signs of A times r - 1 - e",
     ),
 )
 

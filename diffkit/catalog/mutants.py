@@ -32,7 +32,11 @@ from diffkit.verify.check import judge_question
 from diffkit.verify.question import Question, read
 
 SCHEMA = "diffkit.mutants/1"
-FACTORS = {"factor 2": sp.Integer(2), "factor 1/2": sp.Rational(1, 2), "factor 1.01": sp.Rational(101, 100)}
+FACTORS = {
+    "factor 2": sp.Integer(2),
+    "factor 1/2": sp.Rational(1, 2),
+    "factor 1.01": sp.Rational(101, 100),
+}
 #: Pairs of symbols that are exchanged, at most.
 PAIRS = 6
 #: What the judge may say of a mutant, best first.
@@ -196,7 +200,8 @@ def is_the_claim(question: Question, mutant: Mutant) -> bool:
     """Whether the mutant says the same as the claim it was made from."""
     if question.form != "value":
         return False
-    return prove_equal(question.claimed, mutant.question.claimed, question.domains).status == "equal"
+    proof = prove_equal(question.claimed, mutant.question.claimed, question.domains)
+    return proof.status == "equal"
 
 
 def run(questions: Iterable[tuple[str, Question]], *, progress: Callable[[str], None]) -> Tally:
@@ -285,9 +290,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
     if chosen.record:
         write_atomically(chosen.record, text)
-    print(f"{found['refuted']} of {found['mutants']} mutants refuted, {found['undecided']} undecided, "
-          f"{found['accepted']} accepted, {found['failed']} failed; "
-          f"{found['equal_to_original']} equal to their claim")
+    counts = ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES)
+    equal = found["equal_to_original"]
+    print(f"{found['mutants']} mutants: {counts}; {equal} more equal the claim they come from")
     return 1 if found["accepted"] or found["failed"] else 0
 
 
@@ -358,8 +363,7 @@ def _places(claim: sp.Expr, kind: type[sp.Basic]) -> Iterator[tuple[Any, Place]]
         if isinstance(node, kind):
             yield node, put
         if isinstance(node, sp.Add | sp.Mul):
-            for index in range(len(node.args)):
-                stack.append((node.args[index], _into(node, index, put)))
+            stack += [(arg, _into(node, index, put)) for index, arg in enumerate(node.args)]
         elif isinstance(node, sp.Pow) and node.exp.is_Rational:
             stack.append((node.base, _into(node, 0, put)))
         elif isinstance(node, sp.Piecewise):

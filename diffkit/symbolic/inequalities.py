@@ -19,7 +19,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, NoClosedForm, UsageError
 from diffkit.symbolic.cells import is_empty, root, tightened
 from diffkit.symbolic.enclosure import enclose
-from diffkit.symbolic.inequality_rules import element_sign, undecided_factor
+from diffkit.symbolic.inequality_rules import Budget, Signs
 from diffkit.symbolic.minima import is_regular, minima, without_infinity, without_moduli
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import Point, domain_of, ordinary_points, simple_points
@@ -27,7 +27,7 @@ from diffkit.symbolic.prove import Proof, Status, prove_equal
 from diffkit.symbolic.reduction import NeedSign, Reduction, Setting, Undefined
 from diffkit.symbolic.signs import range_of, to_rational
 from diffkit.symbolic.sums import closed_forms
-from diffkit.symbolic.tower import Element, TooLarge
+from diffkit.symbolic.tower import TooLarge
 from diffkit.symbolic.vocabulary import definition
 
 Domains = Mapping[str, Domain]
@@ -193,8 +193,9 @@ class _Inequality:
 class _Search:
     """Arguments that an expression is > 0 or >= 0; `holds` returns the one that works."""
 
-    def __init__(self, domains: Domains, depth: int = 0):
+    def __init__(self, domains: Domains, depth: int = 0, budget: Budget | None = None):
         self.domains, self.depth = domains, depth
+        self.budget = budget or Budget()
         self.cells = 0
         self.poles: dict[sp.Expr, None] = {}
         self.conditions: dict[sp.Expr, bool] = {}
@@ -224,7 +225,7 @@ class _Search:
         found = range_of(there, self.domains)
         if (found.strict_sign if strict else found.sign) == 1:
             return True
-        return bool(_Search(self.domains, self.depth + 1).holds(there, strict=strict))
+        return bool(_Search(self.domains, self.depth + 1, self.budget).holds(there, strict=strict))
 
     def _in_cells(
         self,
@@ -253,8 +254,9 @@ class _Search:
         except (DiffkitError, TooLarge) as error:
             self.failure = str(error)
             method = ""
-        for shown in (expr, *rest):
+        for shown in rest or [expr]:
             method = method or self._by_variable(shown, cut, strict, facts)
+        method = method or _by_boxes(expr, cut, strict)
         if method:
             methods[method] = None
             return True
@@ -292,33 +294,24 @@ class _Search:
         self.conditions.update(r.conditions)
         if element.is_zero:
             return "" if strict else "equal normal forms"
-        if element_sign(r, element, strict=strict) == 1:
+        signs = Signs(r, self.budget)
+        if signs.of_element(element, strict=strict) == 1:
             return "signs of the factors of the normal form"
         rest[:] = [
             without_moduli(factor, r.setting.domains)
-            for factor in undecided_factor(r, element, strict=strict)
+            for factor in signs.undecided(element, strict=strict)
         ]
-        return self._by_exponential(r, element, strict)
+        return ""
 
     def _by_variable(
         self, expr: sp.Expr, domains: Domains, strict: bool, facts: Mapping[sp.Expr, int]
     ) -> str:
         """By what the expression does along one of its variables."""
         return (
-            self._by_derivative(expr, domains, strict, facts)
-            or self._by_minimum(expr, domains, strict)
-            or _by_boxes(expr, domains, strict)
+            self._by_minimum(expr, domains, strict)
             or self._by_infinity(expr, domains, strict)
+            or self._by_derivative(expr, domains, strict, facts)
         )
-
-    def _by_exponential(self, r: Reduction, element: Element, strict: bool) -> str:
-        """D > 0 where exp(d) > 1, for sums of logarithms."""
-        if not any(kernel.kind == "log" for kernel in r.tower.kernels):
-            return ""
-        excess = r.tower.subtract(r.exp(element), r.tower.rational(1))
-        if excess.is_zero or element_sign(r, excess, strict=strict) != 1:
-            return ""
-        return "signs of the factors of the exponential minus one"
 
     def _by_derivative(
         self, expr: sp.Expr, domains: Domains, strict: bool, facts: Mapping[sp.Expr, int]
@@ -341,11 +334,11 @@ class _Search:
         """The least value over one of the variables is a value that holds."""
         if self.depth >= DEPTH or expr.has(*_JUMPS):
             return ""
-        for least in minima(expr, domains):
+        for least in minima(expr, domains, self.budget):
             if not least.free_symbols:
                 found = _is_at_least_zero(least, strict=strict)
             else:
-                search = _Search(domains, self.depth + 1)
+                search = _Search(domains, self.depth + 1, self.budget)
                 found = bool(search.holds(least, strict=strict)) and not search.conditions
             if found:
                 return "the value at the only minimum in one variable"
@@ -358,7 +351,7 @@ class _Search:
         changed = without_infinity(expr, domains)
         if changed is None:
             return ""
-        search = _Search(changed[1], DEPTH - 1)
+        search = _Search(changed[1], DEPTH - 1, self.budget)
         if not search.holds(changed[0], strict=strict) or search.poles or search.conditions:
             return ""
         return "a derivative of one sign up to infinity"
@@ -397,7 +390,7 @@ class _Search:
         ]
         for sign, side in sides:
             if side.low < side.high:
-                search = _Search({**self.domains, x.name: side}, self.depth + 1)
+                search = _Search({**self.domains, x.name: side}, self.depth + 1, self.budget)
                 if not search.holds(sign * slope, strict=strict and not is_inside):
                     return False
         return True

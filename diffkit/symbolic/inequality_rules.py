@@ -13,6 +13,7 @@ For a factor P over the generators of the tower:
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import sympy as sp
 from sympy.polys.rings import PolyElement
@@ -22,8 +23,10 @@ from diffkit.symbolic.reduction import NeedSign, Reduction, Undefined
 from diffkit.symbolic.signs import range_of
 from diffkit.symbolic.tower import Element, Kernel
 
-#: Rules applied one inside the other, and factors looked at for one answer.
-DEPTH, MOST_FACTORS = 6, 300
+#: Rules applied one inside the other, and factors the rules look at for one sign.
+DEPTH, MOST_FACTORS = 6, 80
+#: Factors the rules look at for one question, all its cells and derivatives together.
+MOST_WORK = 500
 #: Terms of a difference whose logarithms are compared.
 MOST_SUMMANDS = 4
 #: Polynomials with more terms than this are left to the rules that do not multiply.
@@ -33,48 +36,32 @@ _INCREASING = ("erf", "atan", "asin", "asinh", "atanh", "tanh", "sinh", "erfinv"
 _DECREASING = ("erfc", "acos")
 
 
-def element_sign(r: Reduction, element: Element, *, strict: bool) -> int | None:
-    """The sign of an element: 1 for > 0 (>= 0 if not strict), -1 likewise, None if not known.
+@dataclass
+class Budget:
+    """Work left for a question."""
 
-    Args:
-        r: The reduction whose tower holds the element.
-        element: Not zero.
-        strict: Whether the value 0 must be excluded.
-    """
-    return Signs(r).of_element(element, strict=strict)
-
-
-def undecided_factor(r: Reduction, element: Element, *, strict: bool) -> list[sp.Expr]:
-    """[s * f] if the sign of all other factors is s and that of f is not known, else []."""
-    signs = Signs(r)
-    coefficient, factors = r.tower.factorize(element)
-    sign, unknown = (1 if coefficient > 0 else -1), []
-    for factor, exponent in factors.items():
-        if exponent % 2 == 0 and not (strict and exponent > 0):
-            continue
-        found = signs.of_factor(factor, strict=strict and exponent > 0)
-        if found is None:
-            unknown.append((factor, exponent))
-        elif exponent % 2:
-            sign *= found
-    if len(unknown) != 1 or unknown[0][1] % 2 == 0:
-        return []
-    return [sign * r.tower.poly_expr(unknown[0][0])]
+    left: int = MOST_WORK
 
 
 class Signs:
-    """One question about signs in a tower, with what was found on the way."""
+    """Signs in a tower, with what was found on the way."""
 
-    def __init__(self, r: Reduction):
+    def __init__(self, r: Reduction, budget: Budget):
         """Start with nothing known but what the reduction's setting says."""
-        self.r, self.tower = r, r.tower
+        self.r, self.tower, self.budget = r, r.tower, budget
         self.known: dict[tuple[PolyElement, bool], int] = {}
         #: At this remaining depth a factor's sign was sought in vain.
         self.failed: dict[tuple[PolyElement, bool], int] = {}
         self.seen = 0
 
     def of_element(self, element: Element, *, strict: bool, depth: int = DEPTH) -> int | None:
-        """`element_sign`, with at most `depth` rules one inside the other."""
+        """The sign of an element: 1 for > 0 (>= 0 if not strict), -1 likewise, None if not known.
+
+        Args:
+            element: Not zero.
+            strict: Whether the value 0 must be excluded.
+            depth: How many rules may be applied one inside the other.
+        """
         coefficient, factors = self.tower.factorize(element)
         sign = 1 if coefficient > 0 else -1
         for factor, exponent in factors.items():
@@ -89,6 +76,22 @@ class Signs:
             sign *= found
         return sign
 
+    def undecided(self, element: Element, *, strict: bool) -> list[sp.Expr]:
+        """[s * f] if the sign of all other factors is s and that of f is not known, else []."""
+        coefficient, factors = self.tower.factorize(element)
+        sign, unknown = (1 if coefficient > 0 else -1), []
+        for factor, exponent in factors.items():
+            if exponent % 2 == 0 and not (strict and exponent > 0):
+                continue
+            found = self.of_factor(factor, strict=strict and exponent > 0)
+            if found is None:
+                unknown.append((factor, exponent))
+            elif exponent % 2:
+                sign *= found
+        if len(unknown) != 1 or unknown[0][1] % 2 == 0:
+            return []
+        return [sign * self.tower.poly_expr(unknown[0][0])]
+
     def of_factor(self, factor: PolyElement, *, strict: bool, depth: int = DEPTH) -> int | None:
         """The sign of an irreducible factor; None if not known."""
         key = (factor, strict)
@@ -96,7 +99,6 @@ class Signs:
             return self.known[key]
         if self.failed.get(key, -1) >= depth:
             return None
-        self.seen += 1
         found = self._plain(factor, strict)
         if found is None and self.tower.kernel_of(factor) is None:
             found = self._by_rules(factor, strict, depth)
@@ -135,6 +137,10 @@ class Signs:
             return found
         if depth <= 0 or self.seen > MOST_FACTORS or len(factor) > MOST_TERMS:
             return None
+        if self.budget.left <= 0:
+            return None
+        self.seen += 1
+        self.budget.left -= 1
         lifted = in_roots(self.r, factor)
         if lifted != factor:
             found = self.of_element(Element(lifted), strict=strict, depth=depth - 1)

@@ -17,7 +17,7 @@ from sympy.core.function import Application
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError
 from diffkit.symbolic.enclosure import enclose
-from diffkit.symbolic.inequality_rules import Signs
+from diffkit.symbolic.inequality_rules import Budget, Signs
 from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.points import domain_of
 from diffkit.symbolic.reduction import NeedSign, Reduction, Setting, Undefined
@@ -39,22 +39,23 @@ _ON_POSITIVE = frozenset(("gamma", "loggamma", "digamma"))
 _FAILURES = (DiffkitError, TooLarge, Undefined, NeedSign)
 
 
-def minima(expr: sp.Expr, domains: Domains) -> Iterator[sp.Expr]:
+def minima(expr: sp.Expr, domains: Domains, budget: Budget) -> Iterator[sp.Expr]:
     """Yield expressions m with fewer variables and expr >= m on the domain, m a value of expr.
 
     Args:
         expr: Smooth and free of jumps, or nothing is yielded.
         domains: Name -> domain of a symbol.
+        budget: Work left for the signs of slopes.
     """
     for x in sorted(expr.free_symbols, key=str):
         domain = domain_of(x, domains)
         if domain.integer or not domain.low < domain.high:
             continue
         inside = {**domains, x.name: replace(domain, open_low=True, open_high=True)}
-        slope = _slope(expr, x, inside)
+        slope = _slope(expr, x, inside, budget)
         if slope is None:
             continue
-        at = _end(slope[0], domain) if slope[1] is None else _root(slope, x, inside)
+        at = _end(slope[0], domain) if slope[1] is None else _root(slope, x, inside, budget)
         if at is None or not _is_smooth(expr, {**domains, x.name: _closed(domain, at)}):
             continue
         least = expr.subs(x, at)
@@ -110,14 +111,14 @@ def _is_smooth(expr: sp.Expr, domains: Domains) -> bool:
         return False
 
 
-def _slope(expr: sp.Expr, x: sp.Symbol, domains: Domains) -> Slope | None:
+def _slope(expr: sp.Expr, x: sp.Symbol, domains: Domains, budget: Budget) -> Slope | None:
     derivative = sp.diff(expr, x)
 
     def task(r: Reduction) -> Slope | None:
         element = r(derivative)
         if r.poles or r.conditions or r.kinks or element.is_zero:
             return None
-        signs = Signs(r)
+        signs = Signs(r, budget)
         coefficient, factors = r.tower.factorize(element)
         sign, turning = (1 if coefficient > 0 else -1), []
         for factor, exponent in factors.items():
@@ -147,10 +148,10 @@ def without_moduli(expr: sp.Expr, domains: Domains) -> sp.Expr:
     return expr.replace(sp.Abs, branch)
 
 
-def _root(slope: Slope, x: sp.Symbol, domains: Domains) -> sp.Expr | None:
+def _root(slope: Slope, x: sp.Symbol, domains: Domains, budget: Budget) -> sp.Expr | None:
     """Where the factor that turns does so from minus to plus, if that is inside the domain."""
     sign, turning = slope
-    rise = None if turning is None else _slope(turning, x, domains)
+    rise = None if turning is None else _slope(turning, x, domains, budget)
     if turning is None or rise is None or rise[1] is not None or rise[0] != sign:
         return None
     own = domain_range(domain_of(x, domains))

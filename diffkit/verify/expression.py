@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from diffkit.bridge.interpret import interpret_expression
+from diffkit.core.domain import Domain
 from diffkit.core.errors import (
     CertificateError,
     DiffkitError,
@@ -31,7 +32,7 @@ from diffkit.symbolic.prove import Proof, prove_equal
 from diffkit.symbolic.vocabulary import ScalarFunction
 from diffkit.verify import repair, reproducer
 from diffkit.verify.points import Point, points
-from diffkit.verify.question import Expr, Question
+from diffkit.verify.question import Expr, Question, evaluated
 
 BUDGET = {"fast": 48, "full": 400}
 #: A claim without a proof needs this many judged points to be called supported.
@@ -80,7 +81,7 @@ def judge(
     """
     quantity = question.quantity
     chosen = points(question.domains, given=question.claim.points, seed=seed, count=BUDGET[budget])
-    proof = prove_equal(quantity, question.claimed, question.domains)
+    proof = proven(question, quantity, question.claimed)
     if proof.status == "equal":
         return _proved(question, proof, chosen, with_repair)
     readings: list[Reading] = []
@@ -94,6 +95,17 @@ def judge(
                 return _refuted(question, quantity, reading, evidence, judged, with_repair)
             readings[-1] = replace(reading, outcome="unsure", note="no second witness confirms")
     return _unproved(question, proof, readings)
+
+
+def proven(
+    question: Question,
+    quantity: Expr,
+    claimed: Expr,
+    domains: Mapping[str, Domain] | None = None,
+) -> Proof:
+    """Compare normal forms where the target itself is real: elsewhere it has no derivative."""
+    within = evaluated(question.target, question.domains) if question.order else None
+    return prove_equal(quantity, claimed, domains or question.domains, within=within)
 
 
 def read_point(question: Question, point: Point) -> Reading:
@@ -274,6 +286,11 @@ def _proved(
         heard.append(reading)
         if sum(r.outcome == "agrees" for r in heard) >= CROSS_CHECKS:
             break
+    if not any(reading.outcome == "agrees" for reading in heard):
+        return replace(
+            _unproved(question, proof, heard),
+            scope="the target has no finite value at any judged point; give domain= or points=",
+        )
     return Verdict(
         claim=question.claim,
         status="proved",
@@ -317,9 +334,12 @@ def _refuted(
     with_repair: bool,
 ) -> Verdict:
     found = repair.find(question, quantity) if with_repair else None
+    narrower = _narrower(question, quantity, with_repair)
     said = f"claimed {_display(reading.claimed)}, true {_display(reading.shown)}"
     if reading.note:
         said = f"{said} ({reading.note})"
+    if narrower:
+        said = f"{said}; the claim {narrower}"
     return Verdict(
         claim=question.claim,
         status="refuted",
@@ -328,11 +348,27 @@ def _refuted(
         evidence=tuple(evidence),
         counterexample={name: _number(value) for name, value in reading.point.items()},
         contradiction=f"at {_where(reading.point)}: {said}" if reading.point else said,
-        diagnosis=found.edit if found else None,
+        diagnosis=narrower or (found.edit if found else None),
         repair=found,
         reproducer=reproducer.lines(question, reading.point),
         latex=_latex(question),
     )
+
+
+def _narrower(question: Question, quantity: Expr, is_wanted: bool) -> str | None:
+    """The half line of one symbol on which the claim does hold, in words."""
+    for name, domain in question.domains.items() if is_wanted else ():
+        for side in ("positive", "negative"):
+            if not domain.is_real_line:
+                continue
+            narrowed = {**question.domains, name: Domain.parse(side)}
+            try:
+                proof = proven(question, quantity, question.claimed, narrowed)
+            except DiffkitError:
+                continue
+            if proof.status == "equal":
+                return f"holds for {side} {name}"
+    return None
 
 
 def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verdict:

@@ -20,7 +20,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 from diffkit.verify.question import Question, read
-from diffkit.verify.replay import reference
+from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
 #: Entries of array arguments that are judged one by one.
 MOST_ENTRIES = 16
@@ -148,7 +148,13 @@ def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind:
     """The verdict in the words of the user's functions."""
     left = what.name if verdict.claim.kind == "value" else f"d {what.name}/d{what.variable}"
     name = reference(what.function)
-    claim = replace(verdict.claim, target=name or what.name, kind=kind, is_replayable=bool(name))
+    claim = replace(
+        verdict.claim,
+        target=name or what.name,
+        kind=kind,
+        options={**verdict.claim.options, "arguments": arguments_as_data(what)},
+        is_replayable=bool(name) and can_be_given(what),
+    )
     return replace(
         verdict,
         claim=claim,

@@ -13,11 +13,13 @@ def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
     """Why an AD mode cannot differentiate the function, or None when it can."""
     with compat.x64(dtype == "float64"):
         kind = jnp.dtype(dtype)
-        leaves = what.at(dtype, what.values)
-        tangent = np.ones(leaves[what.wrt].shape, kind)
-        cotangent = np.ones(what.output_shape, kind)
+        # a batch of one, as the program runs it: forward mode through a custom_vjp is
+        # refused only there
+        leaves = tuple(leaf[None] for leaf in what.at(dtype, what.values))
+        tangent = np.ones((1, *leaves[what.wrt].shape[1:]), kind)
+        cotangent = np.ones((1, *what.output_shape), kind)
         try:
-            jax.eval_shape(row, leaves, tangent, cotangent)
+            jax.eval_shape(jax.vmap(row), leaves, tangent, cotangent)
         except LookupError as error:  # jet looks its rules up in a plain dict
             return f"no rule for {error}"
         except (TypeError, ValueError, RuntimeError, AssertionError) as error:

@@ -17,7 +17,6 @@ from diffkit.core.verdict import Repair, Status
 from diffkit.numeric.floating import FloatAlgebra
 from diffkit.symbolic.layout import show, source
 from diffkit.symbolic.parse import parse
-from diffkit.symbolic.prove import prove_equal
 from diffkit.verify.edits import Candidate, Subject, candidates
 from diffkit.verify.points import points
 from diffkit.verify.question import Expr, Question
@@ -66,10 +65,10 @@ def find(question: Question, truth: Expr) -> Repair | None:
 
 
 def _judge(question: Question, truth: Expr, expr: Expr) -> Status | None:
-    from diffkit.verify.expression import supports
+    from diffkit.verify.expression import proven, supports
 
     try:
-        if prove_equal(truth, expr, question.domains).status == "equal":
+        if proven(question, truth, expr).status == "equal":
             return "proved"
         return "supported" if supports(question, expr) else None
     except DiffkitError:

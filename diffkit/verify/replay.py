@@ -2,6 +2,7 @@
 
 import importlib
 import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffkit.core.claim import Claim
@@ -24,21 +25,60 @@ def judge_again(claim: Claim) -> Verdict:
     """
     if not claim.is_replayable:
         raise UsageError(f"{claim.target!r} cannot be found again; save claims given as text")
+    kept = dict(claim.options)
+    arguments = _arguments(kept.pop("arguments", ()))
     options: dict[str, Any] = {
         "wrt": claim.wrt or None,
         "order": claim.order,
         "domain": dict(claim.domain),
         "conventions": dict(claim.conventions),
         "points": [dict(point) for point in claim.points],
-        **claim.options,
+        **kept,
     }
     if claim.verb == "verify":
         from diffkit.verify.verify import verify
 
-        return verify(_side(claim.target), **options)
+        return verify(_side(claim.target), *arguments, **options)
     from diffkit.verify.check import check
 
-    return check(_side(claim.target), _side(claim.claimed), kind=claim.kind, **options)
+    return check(_side(claim.target), _side(claim.claimed), *arguments, kind=claim.kind, **options)
+
+
+def arguments_as_data(what: Any) -> list[Any]:
+    """The example arguments of a `bridge.subject.Subject` in JSON: numbers, lists, shapes."""
+    return [
+        {"shape": list(value.shape), "dtype": value.dtype.name}
+        if is_shape
+        else {"value": value.tolist(), "dtype": value.dtype.name}
+        for value, is_shape in zip(what.values, what.is_shape_only, strict=True)
+    ]
+
+
+def can_be_given(what: Any) -> bool:
+    """Whether the arguments as data say everything: no pytree, nothing static."""
+    return not what.notes and all(name.isidentifier() for name in what.names)
+
+
+def _arguments(data: Sequence[Mapping[str, Any]]) -> list[Any]:
+    """What `arguments_as_data` wrote, as arguments again.
+
+    Raises:
+        UsageError: the data are damaged.
+    """
+    if not data:
+        return []
+    import jax
+    import numpy as np
+
+    try:
+        return [
+            jax.ShapeDtypeStruct(tuple(row["shape"]), row["dtype"])
+            if "shape" in row
+            else np.asarray(row["value"], dtype=row["dtype"])
+            for row in data
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"the saved arguments are damaged ({error}); save it again") from error
 
 
 def reference(function: Any) -> str:

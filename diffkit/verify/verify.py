@@ -25,7 +25,7 @@ from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.symbolic.source import source
 from diffkit.verify import findings, formal, sampling, witnesses
 from diffkit.verify.answers import Answer, ask
-from diffkit.verify.replay import reference
+from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
@@ -74,6 +74,7 @@ def verify(
     text = _text_of(f)
     what = subject(f if text is None else _lowered(f), args, kwargs, wrt)
     if text is not None:
+        _check_variable(what, text, wrt)
         what = replace(what, name=text)
     where = _domains(what, domain, assume)
     leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
@@ -97,7 +98,7 @@ def verify(
                 lambda some, dtype=dtype, n=current: ask(what, dtype, some, 0, n, seed, False),
             )
     proof = formal.prove(what, where, order)
-    claim = _claim(what, f, order, dtypes, domain, conventions, points, seed, budget)
+    claim = _claim(what, f, order, dtypes, domain, conventions, points, under, seed, budget)
     heard = witnesses.hear(what, answers, order)
     return _verdict(what, claim, answers, findings.merged(notices), proof, heard, order)
 
@@ -134,6 +135,14 @@ def _text_of(f: Any) -> str | None:
     if isinstance(f, str):
         return f.strip()
     return source(f) if hasattr(f, "free_symbols") else None
+
+
+def _check_variable(what: Subject, text: str, wrt: int | str | None) -> None:
+    """A formula of several symbols names its variable; a function has a first argument."""
+    if wrt is None and len(what.names) > 1:
+        raise UsageError(
+            f"{text!r} has several symbols ({', '.join(what.names)}): say which one with wrt (--wrt)"
+        )
 
 
 def _lowered(formula: Any) -> Callable[..., Any]:
@@ -312,6 +321,7 @@ def _claim(
     domain: Any,
     conventions: Mapping[str, float] | None,
     points: Sequence[Mapping[str, Any]],
+    under: Sequence[str],
     seed: int,
     budget: str,
 ) -> Claim:
@@ -325,6 +335,12 @@ def _claim(
         domain={key: str(text) for key, text in texts.items()},
         conventions=dict(conventions or {}),
         points=tuple(dict(point) for point in points),
-        options={"dtypes": list(dtypes), "seed": seed, "budget": budget},
-        is_replayable=bool(name),
+        options={
+            "dtypes": list(dtypes),
+            "under": list(under),
+            "seed": seed,
+            "budget": budget,
+            "arguments": arguments_as_data(what),
+        },
+        is_replayable=bool(name) and can_be_given(what),
     )
