@@ -1,4 +1,4 @@
-"""Draws the pictures of the documentation: `python docs/figures.py` writes docs/img/double_where.svg.
+"""Draws the pictures of the documentation: `python docs/figures.py` writes them to docs/img.
 
 The reference values are mpmath's at 60 digits; it shares no code with what is drawn.
 """
@@ -45,7 +45,7 @@ def relative_errors(slope: Callable[[jax.Array], jax.Array], points: np.ndarray)
 
 
 def double_where(path: Path) -> Path:
-    """The gradient that is wrong without being NaN, against the same function lowered by diffkit."""
+    """The gradient that is wrong without being NaN, and that of the function lowered by diffkit."""
     points = np.geomspace(1e-12, 1.0, 241).astype(np.float32)
     kernel = dk.lower(parse("expm1_over(x)"))
     with figure(height=2.6) as (drawing, axes):

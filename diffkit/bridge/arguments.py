@@ -14,7 +14,6 @@ from jax.tree_util import tree_flatten_with_path
 
 from diffkit.core.errors import UsageError
 
-
 #: What a user's function may raise while JAX traces it; a defect of diffkit raises none of its
 #: own errors there.
 USER_ERRORS = (
@@ -35,13 +34,14 @@ def refusal(name: str, error: BaseException) -> UsageError:
     kind, said = type(error).__name__, str(error).strip().partition("\n")[0].rstrip(".")
     if isinstance(error, jax.errors.ConcretizationTypeError):
         return UsageError(
-            f"JAX cannot trace {name}: it needs the value of an argument ({kind}); write jnp.sin for "
-            "math.sin, jnp.where or lax.cond for if"
+            f"JAX cannot trace {name}: it needs the value of an argument ({kind}); write jnp.sin "
+            "for math.sin, jnp.where or lax.cond for if"
         )
     if "not a valid JAX type" in said:
         return UsageError(f"{name} returns no array of numbers; name a function that does")
     return UsageError(
-        f"{name} raises {kind}{f': {said}' if said else ''}; mend it, or give other example arguments"
+        f"{name} raises {kind}{f': {said}' if said else ''}; mend it, or give other example "
+        "arguments"
     )
 
 

@@ -25,13 +25,17 @@ from diffkit.catalog.activations import ACTIVATIONS
 from diffkit.catalog.known import KnownClaim
 from diffkit.catalog.ledger import LedgerRow, load
 from diffkit.catalog.losses import LOSSES
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DiffkitError, Undecidable, UsageError
 from diffkit.core.verdict import write_atomically
+from diffkit.numeric.balls import LADDER
+from diffkit.numeric.germs import Singular
 from diffkit.symbolic.prove import prove_equal
 from diffkit.verify.check import judge_question
+from diffkit.verify.expression import CLOSER_LADDER, enclose_value
 from diffkit.verify.question import Question, read
 
 SCHEMA = "diffkit.mutants/1"
+RECORD = Path("tests/mutants/record.json")
 FACTORS = {
     "factor 2": sp.Integer(2),
     "factor 1/2": sp.Rational(1, 2),
@@ -39,7 +43,7 @@ FACTORS = {
 }
 #: Pairs of symbols that are exchanged, at most.
 PAIRS = 6
-#: What the judge may say of a mutant, best first.
+#: What may become of a mutant, best first.
 OUTCOMES = ("refuted", "undecided", "accepted", "failed")
 
 Rule = Callable[[sp.Expr], Iterator[tuple[str, sp.Expr]]]
@@ -85,6 +89,22 @@ class Tally:
     def share(self) -> float:
         """The share of the mutants that were refuted, 1 if there are none."""
         return self.outcomes["refuted"] / self.mutants if self.mutants else 1.0
+
+    def add(self, row: str, kind: str, mutant: Mutant, outcome: str, reason: str) -> None:
+        """Count one mutant."""
+        if outcome == "equal":
+            self.equal += 1
+            return
+        self.mutants += 1
+        self.outcomes[outcome] += 1
+        counts = self.by_rule.setdefault(kind, [0, 0])
+        counts[0] += 1
+        counts[1] += outcome == "refuted"
+        if outcome != "refuted":
+            said = mutant.question.claim.claimed
+            self.unrefuted.append(
+                {"row": row, "slip": mutant.name, "claim": said, "outcome": outcome, "why": reason}
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """The tally as plain data."""
@@ -196,26 +216,35 @@ def mutants(question: Question) -> Iterator[tuple[str, Mutant]]:
                     yield kind, Mutant(name, _claiming(question, claim))
 
 
-def is_the_claim(question: Question, mutant: Mutant) -> bool:
-    """Whether the mutant says the same as the claim it was made from."""
-    if question.form != "value":
-        return False
-    proof = prove_equal(question.claimed, mutant.question.claimed, question.domains)
-    return proof.status == "equal"
+def outcome(question: Question, mutant: Mutant) -> tuple[str, str]:
+    """What the judge makes of a mutant of the claim in `question`: one of `OUTCOMES`, and why.
+
+    "equal" where the mutant says the same as the claim, so that it is none.
+    """
+    try:
+        verdict = judge_question(mutant.question, with_repair=False)
+        if verdict.status == "refuted":
+            if _differ(question, mutant.question, verdict.counterexample):
+                return "refuted", verdict.contradiction
+            return "failed", f"refuted where the claim says the same: {verdict.contradiction}"
+        if _is_same(question, mutant.question):
+            return "equal", ""
+    except DiffkitError as error:
+        return "failed", f"{type(error).__name__}: {error}"
+    return "accepted" if verdict.ok else verdict.status, verdict.scope
 
 
-def run(questions: Iterable[tuple[str, Question]], *, progress: Callable[[str], None]) -> Tally:
+def run(
+    questions: Iterable[tuple[str, Question]], *, progress: Callable[[str], None] = lambda _: None
+) -> Tally:
     """Judge all mutants of the named questions."""
     tally = Tally()
     for name, question in questions:
-        tally.rows += 1
         progress(name)
+        tally.rows += 1
         judged = tally.mutants
         for kind, mutant in mutants(question):
-            if is_the_claim(question, mutant):
-                tally.equal += 1
-            else:
-                _judge(tally, name, kind, mutant)
+            tally.add(name, kind, mutant, *outcome(question, mutant))
         if tally.mutants == judged:
             tally.without.append(name)
     return tally
@@ -281,38 +310,62 @@ def record(*, progress: Callable[[str], None] = lambda _: None) -> dict[str, Any
     }
 
 
+def write_record(path: Path, found: Mapping[str, Any]) -> None:
+    """Write the counts to `path`.
+
+    Raises:
+        UsageError: the share refuted is lower than the one on record; it may only rise.
+    """
+    before = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    least = before.get("refuted_share", 0.0)
+    if found["refuted_share"] < least:
+        raise UsageError(
+            f"{found['refuted_share']:.2%} of the mutants are refuted, {least:.2%} were; find out "
+            f"which ones the judge misses, or delete {path} to begin a new record"
+        )
+    write_atomically(path, json.dumps(found, indent=2, ensure_ascii=False) + "\n")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge all mutants; 0 if every one is refuted or undecided, 1 if one is accepted."""
+    """Judge all mutants; 0, or 1 if one is accepted as right or breaks the judge."""
     parser = argparse.ArgumentParser(prog="python -m diffkit.catalog.mutants", description=__doc__)
-    parser.add_argument("--record", type=Path, metavar="FILE", help="write the counts as JSON")
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="FILE",
+        nargs="?",
+        const=RECORD,
+        help=f"write the counts as JSON (default: {RECORD})",
+    )
     chosen = parser.parse_args(arguments)
     found = record(progress=lambda name: print(name, file=sys.stderr))
-    text = json.dumps(found, indent=2, ensure_ascii=False) + "\n"
-    if chosen.record:
-        write_atomically(chosen.record, text)
-    counts = ", ".join(f"{found[outcome]} {outcome}" for outcome in OUTCOMES)
+    counts = ", ".join(f"{found[name]} {name}" for name in OUTCOMES)
     equal = found["equal_to_original"]
     print(f"{found['mutants']} mutants: {counts}; {equal} more equal the claim they come from")
+    if chosen.record:
+        write_record(chosen.record, found)
     return 1 if found["accepted"] or found["failed"] else 0
 
 
-def _judge(tally: Tally, row: str, kind: str, mutant: Mutant) -> None:
-    try:
-        verdict = judge_question(mutant.question, with_repair=False)
-        outcome = "accepted" if verdict.ok else verdict.status
-        reason = verdict.scope
-    except DiffkitError as error:
-        outcome, reason = "failed", f"{type(error).__name__}: {error}"
-    tally.mutants += 1
-    tally.outcomes[outcome] += 1
-    counts = tally.by_rule.setdefault(kind, [0, 0])
-    counts[0] += 1
-    counts[1] += outcome == "refuted"
-    if outcome != "refuted":
-        said = mutant.question.claim.claimed
-        tally.unrefuted.append(
-            {"row": row, "slip": mutant.name, "claim": said, "outcome": outcome, "reason": reason}
-        )
+def _differ(claim: Question, mutant: Question, where: Mapping[str, Any] | None) -> bool:
+    """Whether claim and mutant have different values at the counterexample."""
+    if claim.form != "value":
+        return True
+    point = {name: Fraction(value) for name, value in (where or {}).items()}
+    for ladder in (LADDER, CLOSER_LADDER):
+        try:
+            right, wrong = (enclose_value(side.claimed, point, ladder) for side in (claim, mutant))
+        except (Singular, Undecidable):
+            break
+        if not right.overlaps(wrong):
+            return True
+    return not _is_same(claim, mutant)
+
+
+def _is_same(claim: Question, mutant: Question) -> bool:
+    if claim.form != "value":
+        return False
+    return prove_equal(claim.claimed, mutant.claimed, claim.domains).status == "equal"
 
 
 def _claiming(question: Question, claim: sp.Expr) -> Question:
@@ -322,9 +375,10 @@ def _claiming(question: Question, claim: sp.Expr) -> Question:
 
 def _of_relation(question: Question) -> Iterator[tuple[str, Mutant]]:
     """A relation that holds everywhere fails everywhere once one of its parts is turned."""
-    parts = sorted(question.relation.atoms(Relational), key=str)
+    relation: Any = question.relation
+    parts: list[Any] = sorted(relation.atoms(Relational), key=str)
     for part in parts:
-        turned = question.relation.xreplace({part: part.negated})
+        turned = relation.xreplace({part: part.negated})
         asked = replace(question.claim, target=str(turned), claimed="true")
         mutant = replace(question, claim=asked, target=turned, relation=turned)
         yield "turned", Mutant(f"turned {part}", mutant)

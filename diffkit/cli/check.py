@@ -11,6 +11,10 @@ def run(options: argparse.Namespace) -> int:
 
     target = _side(options.target)
     claim = _side(options.claim)
+    arguments = targets.arguments(options.arg)
+    points = []
+    if isinstance(target, str) and arguments:
+        points, arguments = [arguments], {}  # of a formula they are the point judged first
     verdict = check(
         target,
         claim,
@@ -19,9 +23,10 @@ def run(options: argparse.Namespace) -> int:
         order=options.order,
         domain=targets.domains(options.domain),
         conventions=targets.conventions(options.convention),
+        points=points,
         seed=options.seed,
         budget=options.budget,
-        **targets.arguments(options.arg),
+        **arguments,
     )
     return output.emit_verdict(options, verdict)
 

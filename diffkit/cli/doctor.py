@@ -85,15 +85,15 @@ def _advice(report: dict) -> list[str]:
 
 
 def _text(report: dict) -> str:
-    lines = [f"python     {report['python']} on {report['platform']}, {report['cores']} cores"]
-    lines.append(f"devices    {', '.join(report.get('devices', ['JAX cannot be imported']))}")
+    lines = [f"{'python':<18}{report['python']} on {report['platform']}, {report['cores']} cores"]
+    lines.append(f"{'devices':<18}{', '.join(report.get('devices', ['JAX cannot be imported']))}")
     lines += [
-        f"{key:<11}{report[key]}"
+        f"{key:<18}{report[key]}"
         for key in ("x64", "matmul_precision", "compilation_cache", "xla_flags")
         if key in report
     ]
     lines += [f"{name:<18}{version or 'missing'}" for name, version in report["packages"].items()]
-    lines += [f"advice     {text}" for text in report["advice"]]
+    lines += [f"{'advice':<18}{text}" for text in report["advice"]]
     return "\n".join(lines)
 
 

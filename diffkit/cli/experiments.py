@@ -40,8 +40,10 @@ def _table(found: dict) -> str:
 
 
 def _run(options: argparse.Namespace) -> int:
+    from diffkit.lab.compilation import keep_compiled_programs
     from diffkit.lab.experiment import execute
 
+    keep_compiled_programs()
     record = execute(
         options.experiment,
         options.preset,

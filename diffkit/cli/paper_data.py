@@ -3,9 +3,10 @@
 main.typ only places text: what it shows comes from the file this module fills.
 """
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import exp, log
+from math import exp, floor, log, log10
 from typing import Any
 
 from diffkit.cli.paper_record import PaperRecord
@@ -18,6 +19,7 @@ STATUSES = ("proved", "supported", "refuted", "ambiguous", "undecided", "not a f
 NAMED = ("jax", "flax", "sympy", "python-flint", "mpmath", "numpy", "matplotlib")
 LN10 = log(10.0)
 _MINUS = "\N{MINUS SIGN}"
+_WITNESS = re.compile(r"(at|fails at) (.+?)(?:: (.*))?")
 
 
 def numbers(record: PaperRecord) -> dict[str, Any]:
@@ -142,6 +144,19 @@ def formula(text: str) -> str:
         return ""
 
 
+def counterexample(reason: str) -> dict[str, Any]:
+    """The reason of a refutation: words before, the point as Typst mathematics, words after."""
+    found = _WITNESS.fullmatch(reason)
+    if found is None:
+        return {"lead": reason, "point": [], "rest": ""}
+    pairs = [pair.split(" = ") for pair in found[2].split(", ")]
+    if not all(len(pair) == 2 and formula(pair[0]) and formula(pair[1]) for pair in pairs):
+        return {"lead": reason, "point": [], "rest": ""}
+    # A slash stays a slash: the fractions of a table row would be too small to read.
+    point = [f"{formula(name)} = {value.replace('/', ' slash ')}" for name, value in pairs]
+    return {"lead": found[1], "point": point, "rest": found[3] or ""}
+
+
 def row_name(name: str) -> str:
     """An activation or initialiser as the paper spells it."""
     spelt = {"relu": "ReLU", "lecun": "N(0, 1/n)", "glorot": "Glorot", "he": "He"}
@@ -157,9 +172,9 @@ def _wrong(row: Mapping[str, Any]) -> dict[str, Any]:
         "claim": formula(row["claim"]),
         "target": _target(row),
         "printed": row["printed"],
-        "reason": row["reason"],
+        "reason": counterexample(row["reason"]),
         "repair": formula(repair["text"]) if repair else "",
-        "repair_text": repair["text"] if repair else "",
+        "repair_short": formula(repair["text"].split(" = ")[-1]) if repair else "",
         "edit": f"{repair['edit']}; {repair['status']}" if repair else "",
         "correction": row["correction"],
     }
@@ -201,11 +216,14 @@ def _control_ratio(row: Mapping[str, Any]) -> float:
 def _factor_line(row: Mapping[str, Any]) -> list[str]:
     """Activation, initialiser, predicted and measured factor of E||g||^2 per layer, z, control."""
     measured = exp(row["factor_measured"])
+    error = measured * row["factor_error"]
+    # Two digits of the standard error, and as many of the value.
+    digits = max(4, min(7, 1 - floor(log10(error))))
     return [
         row_name(row["activation"]),
         row_name(row["initialiser"]),
-        f"{exp(row['factor_predicted']):.4f}",
-        f"{measured:.4f} ± {measured * row['factor_error']:.4f}",
+        f"{exp(row['factor_predicted']):.{digits}f}",
+        f"{measured:.{digits}f} ± {error:.{digits}f}",
         _signed(_score(row), 1),
         f"{exp(row['factor_control']):.4f}",
         f"{_control_ratio(row):.0f}",
@@ -220,12 +238,14 @@ def _dead_share(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _power_of_ten(natural: float) -> str:
-    """exp(natural) as Typst mathematics, two digits: "6.0 dot 10^(-19)"."""
+    """exp(natural) as Typst mathematics, two digits: "0.98" or "6.0 dot 10^(-19)"."""
+    if abs(natural) < log(100.0):
+        return f"{exp(natural):.2g}"
     exponent = int(natural // LN10)
     mantissa = exp(natural - exponent * LN10)
     if f"{mantissa:.1f}" == "10.0":
         mantissa, exponent = 1.0, exponent + 1
-    return f"{mantissa:.1f}" if exponent == 0 else f"{mantissa:.1f} dot 10^({exponent})"
+    return f"{mantissa:.1f} dot 10^({exponent})"
 
 
 def _signed(value: float, digits: int) -> str:

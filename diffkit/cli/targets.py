@@ -1,5 +1,6 @@
 """What the words of a command line mean: targets, arguments, domains, conventions."""
 
+import difflib
 import importlib
 import importlib.util
 import json
@@ -16,6 +17,18 @@ _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 _SHAPE = re.compile(r"^(f64|f32|f16|bf16|float64|float32)\[([\d,\s]*)\]$")
 _DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+#: What the code of a module may raise while it is imported.
+FAILURES = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NameError,
+    RuntimeError,
+    AssertionError,
+    OSError,
+)
 
 
 def is_reference(text: str) -> bool:
@@ -47,8 +60,10 @@ def load_module(name: str) -> ModuleType:
         ) from error
     except SyntaxError as error:
         raise UsageError(f"{name} does not compile: {error}; mend it first") from error
-    except ImportError as error:
-        raise UsageError(f"importing {name} fails: {error}; mend it first") from error
+    except (ImportError, *FAILURES) as error:
+        raise UsageError(
+            f"importing {name} fails ({type(error).__name__}: {error}); mend it first"
+        ) from error
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -62,14 +77,27 @@ def load(reference: str) -> Callable[..., Any]:
     found: Any = load_module(module_name)
     for part in path.split("."):
         if not hasattr(found, part):
-            names = [name for name in vars(found) if not name.startswith("_")][:12]
             raise UnknownNameError(
-                f"{module_name} has no attribute {path!r}; it has: {', '.join(names)}"
+                f"{module_name} has no function {path!r}; it has: {_functions(found, part)}"
             )
         found = getattr(found, part)
     if not callable(found):
         raise UsageError(f"{reference} is a {type(found).__name__}, not a function")
     return found
+
+
+def _functions(holder: Any, wanted: str) -> str:
+    """The functions `holder` defines itself, those of a similar name first."""
+    home = getattr(holder, "__name__", "")
+    names = [
+        name
+        for name, value in vars(holder).items()
+        if callable(value)
+        and not name.startswith("_")
+        and str(getattr(value, "__module__", "")).startswith(home)
+    ]
+    near = difflib.get_close_matches(wanted, names, n=4)
+    return ", ".join([*near, *(name for name in names if name not in near)][:12]) or "none"
 
 
 def arguments(words: Sequence[str]) -> dict[str, Any]:

@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import sys
 from typing import Any
 
 from diffkit.cli import output, targets
-from diffkit.core.errors import UsageError
+from diffkit.core.errors import DiffkitError, UsageError
 from diffkit.core.verdict import Verdict, plain
 
 #: A mixed result exits by the first of these that occurs.
@@ -18,7 +19,12 @@ def run(options: argparse.Namespace) -> int:
     if targets.is_reference(target):
         return _finish(options, [_verify(targets.load(target), options)])
     if targets.is_module(target):
-        return _finish(options, _verify_module(target, options))
+        return _finish(options, *_verify_module(target, options))
+    if target.isidentifier():
+        raise UsageError(
+            f"no module named {target!r}; name one of this folder, package.module:function, or a "
+            "formula such as x**2"
+        )
     return _finish(options, [_verify(target, options)])
 
 
@@ -37,7 +43,7 @@ def _verify(target: Any, options: argparse.Namespace) -> Verdict:
     )
 
 
-def _verify_module(name: str, options: argparse.Namespace) -> list[Verdict]:
+def _verify_module(name: str, options: argparse.Namespace) -> tuple[list[Verdict], int]:
     from diffkit.verify.collect import collect, judge
 
     claims = collect(targets.load_module(name))
@@ -46,14 +52,18 @@ def _verify_module(name: str, options: argparse.Namespace) -> list[Verdict]:
             f"{name} holds no claims; decorate a function with @diffkit.claim(df=...), "
             f"or name one function: diffkit verify {name}:function"
         )
-    verdicts = []
+    verdicts, refused = [], 0
     for number, found in enumerate(claims, start=1):
         output.progress(f"[{number}/{len(claims)}] {found.name}")
-        verdicts.append(judge(found, seed=options.seed, budget=options.budget))
-    return verdicts
+        try:
+            verdicts.append(judge(found, seed=options.seed, budget=options.budget))
+        except DiffkitError as error:
+            print(f"diffkit: {found.name}: {error}", file=sys.stderr)
+            refused = min(refused or error.exit_status, error.exit_status, key=PRECEDENCE.index)
+    return verdicts, refused
 
 
-def _finish(options: argparse.Namespace, verdicts: list[Verdict]) -> int:
+def _finish(options: argparse.Namespace, verdicts: list[Verdict], refused: int = 0) -> int:
     if options.report:
         page = "\n".join(verdict.to_html() for verdict in verdicts)
         output.save(options.report, f"<!doctype html>\n<meta charset=utf-8>\n{page}\n")
@@ -61,13 +71,15 @@ def _finish(options: argparse.Namespace, verdicts: list[Verdict]) -> int:
         for verdict in verdicts:
             if not verdict.ok:
                 print(f"::error::{verdict.statement}")
-    if len(verdicts) == 1:
+    if len(verdicts) == 1 and not targets.is_module(options.target):
         status = output.emit_verdict(options, verdicts[0])
     else:
         _emit_many(options, verdicts)
-        status = min((v.exit_status for v in verdicts), key=PRECEDENCE.index)
-    if options.fail_on == "findings" and any(verdict.findings for verdict in verdicts):
-        return 1
+        found = [refused, *(verdict.exit_status for verdict in verdicts)]
+        status = min(found, key=PRECEDENCE.index)
+    has_findings = any(verdict.findings for verdict in verdicts)
+    if options.fail_on == "findings" and has_findings:
+        status = min(status, 1, key=PRECEDENCE.index)
     return status
 
 

@@ -334,12 +334,13 @@ class _Search:
         """The least value over one of the variables is a value that holds."""
         if self.depth >= DEPTH or expr.has(*_JUMPS):
             return ""
-        for least in minima(expr, domains, self.budget):
+        for least, is_reached in minima(expr, domains, self.budget):
+            needed = strict and is_reached
             if not least.free_symbols:
-                found = _is_at_least_zero(least, strict=strict)
+                found = _is_at_least_zero(least, strict=needed)
             else:
                 search = _Search(domains, self.depth + 1, self.budget)
-                found = bool(search.holds(least, strict=strict)) and not search.conditions
+                found = bool(search.holds(least, strict=needed)) and not search.conditions
             if found:
                 return "the value at the only minimum in one variable"
         return ""

@@ -338,7 +338,7 @@ def _quietly(rule: Rule) -> Rule:
     def attempt(signs: Signs, factor: PolyElement, strict: bool, depth: int) -> int | None:
         try:
             return rule(signs, factor, strict, depth)
-        except (DiffkitError, NeedSign, Undefined, ZeroDivisionError):
+        except (DiffkitError, NeedSign, Undefined, ArithmeticError):
             return None
 
     return attempt

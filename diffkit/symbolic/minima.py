@@ -28,8 +28,9 @@ from diffkit.symbolic.vocabulary import nodes
 
 Domains = Mapping[str, Domain]
 
-#: The factors of a slope: the sign of what has one, and what changes sign (None: nothing).
-Slope = tuple[int, sp.Expr | None]
+#: The factors of a slope: the sign of what has one, what changes sign (None: nothing), and
+#: whether the slope is nowhere zero.
+Slope = tuple[int, sp.Expr | None, bool]
 #: Continuous wherever they are real; real on an interval, or with poles the normal form notes.
 _CONTINUOUS = frozenset(
     "exp log sin cos tan cot sec csc sinh cosh tanh coth sech csch asin acos atan asinh acosh "
@@ -39,8 +40,8 @@ _ON_POSITIVE = frozenset(("gamma", "loggamma", "digamma"))
 _FAILURES = (DiffkitError, TooLarge, Undefined, NeedSign)
 
 
-def minima(expr: sp.Expr, domains: Domains, budget: Budget) -> Iterator[sp.Expr]:
-    """Yield expressions m with fewer variables and expr >= m on the domain, m a value of expr.
+def minima(expr: sp.Expr, domains: Domains, budget: Budget) -> Iterator[tuple[sp.Expr, bool]]:
+    """Yield (m, reached): m with fewer variables, expr >= m on the domain, > m unless reached.
 
     Args:
         expr: Smooth and free of jumps, or nothing is yielded.
@@ -60,7 +61,11 @@ def minima(expr: sp.Expr, domains: Domains, budget: Budget) -> Iterator[sp.Expr]
             continue
         least = expr.subs(x, at)
         if not least.has(sp.nan, sp.zoo, sp.oo, -sp.oo, x):
-            yield least
+            yield least, slope[1] is not None or not slope[2] or domain.contains(_fraction(at))
+
+
+def _fraction(number: sp.Rational) -> Fraction:
+    return Fraction(int(number.p), int(number.q))
 
 
 def _end(sign: int, domain: Domain) -> sp.Expr | None:
@@ -127,10 +132,10 @@ def _slope(expr: sp.Expr, x: sp.Symbol, domains: Domains, budget: Budget) -> Slo
                 turning += [] if found else [(factor, exponent)]
                 sign *= found or 1
         if not turning:
-            return sign, None
+            return sign, None, signs.of_element(element, strict=True) is not None
         if len(turning) > 1 or turning[0][1] < 0:
             return None
-        return sign, without_moduli(r.tower.poly_expr(turning[0][0]), domains)
+        return sign, without_moduli(r.tower.poly_expr(turning[0][0]), domains), False
 
     try:
         return reduce_in(Setting(domains), task)
@@ -150,7 +155,7 @@ def without_moduli(expr: sp.Expr, domains: Domains) -> sp.Expr:
 
 def _root(slope: Slope, x: sp.Symbol, domains: Domains, budget: Budget) -> sp.Expr | None:
     """Where the factor that turns does so from minus to plus, if that is inside the domain."""
-    sign, turning = slope
+    sign, turning, _ = slope
     rise = None if turning is None else _slope(turning, x, domains, budget)
     if turning is None or rise is None or rise[1] is not None or rise[0] != sign:
         return None
@@ -180,6 +185,7 @@ def _zeros(h: sp.Expr, x: sp.Symbol, domains: Domains) -> Iterator[sp.Expr]:
             yield -linear[1] / linear[0]
         return
     if len(kernels) > 1:
+        yield from _zeros_of_logarithms(h, x, domains)
         return
     kernel = kernels[0]
     inner, outer = _linear(kernel.args[0], x), _linear(h.xreplace({kernel: held}), held)
@@ -200,6 +206,24 @@ def _zeros(h: sp.Expr, x: sp.Symbol, domains: Domains) -> Iterator[sp.Expr]:
             yield -rest[1] / rest[0] - sp.LambertW(branch) / k
 
 
+def _zeros_of_logarithms(h: sp.Expr, x: sp.Symbol, domains: Domains) -> Iterator[sp.Expr]:
+    """Where exp(h) = 1, for what is a rational function then."""
+
+    def task(r: Reduction) -> list[sp.Expr]:
+        excess = r.tower.subtract(r.exp(r(h)), r.tower.rational(1))
+        factors = {} if excess.is_zero else r.tower.factorize(excess)[1]
+        return [r.tower.poly_expr(f) for f, k in factors.items() if k > 0]
+
+    try:
+        factors = reduce_in(Setting(domains), task)
+    except _FAILURES:
+        return
+    for factor in factors:
+        linear = _linear(factor, x)
+        if linear is not None:
+            yield -linear[1] / linear[0]
+
+
 def _linear(expr: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
     """(A, B) with expr = A x + B, neither of which has x."""
     slope = sp.diff(expr, x)
@@ -211,27 +235,34 @@ def _linear(expr: sp.Expr, x: sp.Symbol) -> tuple[sp.Expr, sp.Expr] | None:
 
 
 def without_infinity(expr: sp.Expr, domains: Domains) -> tuple[sp.Expr, dict[str, Domain]] | None:
-    r"""A function of $x < \infty$ as one of $u = e^{-x} > 0$, in which infinity is the end 0.
+    r"""A function of $x < \infty$ as one of $u = e^{-x}$ or $u = 1/x$: infinity is the end 0.
 
     Args:
-        expr: A formula in one variable with exponentials; a domain without lower end is reflected.
+        expr: A formula in one variable; a domain without lower end is reflected.
         domains: Name -> domain of a symbol.
 
     Returns:
         The formula in u and the domain of u (perhaps larger than needed), or None.
     """
-    if len(expr.free_symbols) != 1 or not expr.has(sp.exp):
+    if len(expr.free_symbols) != 1:
         return None
     (x,) = expr.free_symbols
     domain = domain_of(x, domains)
     turn, start = (1, domain.low) if domain.high == inf else (-1, -domain.high)
     if domain.integer or (turn == -1 and domain.low > -inf):
         return None
-    u = symbol(f"exp({-turn * x})")
-    high = _exponential_above(-start)
+    u = symbol(f"1/({x.name})")
+    if expr.has(sp.exp):
+        high, far = _exponential_above(-start), -sp.log(u)
+    else:
+        high, far = inf if start == 0 else 1 / start, 1 / u
+        if start < 0:
+            return None
+    if high is None:
+        return None
     inside = {u.name: Domain(Fraction(0), high, True, True)}
-    changed = expr.subs(x, -turn * sp.log(u))
-    if high is None or not _is_smooth(changed, inside):
+    changed = expr.subs(x, turn * far)
+    if not _is_smooth(changed, inside):
         return None
     try:
         form = reduce_in(Setting(inside), lambda r: r.normal(changed))

@@ -94,7 +94,9 @@ def prove_equal(
     'different'
     """
     try:
-        return _Question(sp.sympify(a), sp.sympify(b), domains or {}, within).answer()
+        return _Question(
+            sp.sympify(a, strict=True), sp.sympify(b, strict=True), domains or {}, within
+        ).answer()
     except NoClosedForm as error:
         return Proof("unknown", "no closed form", str(error))
 

@@ -94,7 +94,10 @@ class Row:
         fill(self, "domain", self.domain or (REALS,) * self.arity)
         escaped = self.name.replace("_", r"\_")
         fill(self, "latex", self.latex or rf"\operatorname{{{escaped}}}")
-        table = {tuple(map(sp.sympify, args)): sp.sympify(value) for args, value in self.values}
+        table = {
+            tuple(sp.sympify(arg, strict=True) for arg in args): sp.sympify(value, strict=True)
+            for args, value in self.values
+        }
         fill(self, "table", table)
 
     @property

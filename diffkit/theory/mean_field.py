@@ -144,7 +144,7 @@ def layer_gain(name: str, variance: float, sigma_w: float) -> float:
 
     Source: Schoenholz et al. (2017), arXiv:1611.01232, eq. 5.
 
-    >>> layer_gain("relu", 1.0, 2**0.5)
+    >>> round(layer_gain("relu", 1.0, 2**0.5), 12)
     1.0
     """
     return sigma_w * sigma_w * moments(name, variance).derivative_square

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 from diffkit.bridge.interpret import interpret_expression
@@ -32,13 +33,15 @@ from diffkit.symbolic.prove import Proof, prove_equal
 from diffkit.symbolic.vocabulary import ScalarFunction
 from diffkit.verify import repair, reproducer
 from diffkit.verify.points import Point, points
-from diffkit.verify.question import Expr, Question, evaluated
+from diffkit.verify.question import Expr, Question, evaluated, walk
 
 BUDGET = {"fast": 48, "full": 400}
 #: A claim without a proof needs this many judged points to be called supported.
 FEWEST_POINTS = 8
 #: Points at which a proof is put before the rigorous witness as well.
 CROSS_CHECKS = 8
+#: Points at which agreement without a proof is looked at again, and with how many bits.
+CLOSER_POINTS, CLOSER_LADDER = 4, (1024, 2048)
 DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
 
 
@@ -94,7 +97,38 @@ def judge(
                 judged = len(readings)
                 return _refuted(question, quantity, reading, evidence, judged, with_repair)
             readings[-1] = replace(reading, outcome="unsure", note="no second witness confirms")
-    return _unproved(question, proof, readings)
+    return _looked_closer(question, quantity, proof, readings, with_repair)
+
+
+def _looked_closer(
+    question: Question,
+    quantity: Expr,
+    proof: Proof,
+    readings: list[Reading],
+    with_repair: bool,
+) -> Verdict:
+    """Ask again, far more precisely, about sides that agree without a proof.
+
+    Two sides may differ by less than the first enclosures are wide; a claim known to be
+    different is never supported by the points at which it is close.
+    """
+    near = [reading.point for reading in readings if reading.outcome == "agrees"]
+    if proof.witness is not None and set(proof.witness) == set(question.domains):
+        near.insert(0, {name: Fraction(value) for name, value in proof.witness.items()})
+    for point in near[:CLOSER_POINTS]:
+        reading = read_point(question, point, CLOSER_LADDER)
+        if reading.outcome != "disagrees":
+            continue
+        evidence = confirm(question, quantity, reading, tuple(2 * bits for bits in CLOSER_LADDER))
+        if evidence is not None:
+            judged = len(readings) + 1
+            return _refuted(question, quantity, reading, evidence, judged, with_repair)
+        readings.append(replace(reading, outcome="unsure", note="no second witness confirms"))
+    verdict = _unproved(question, proof, readings)
+    if proof.status != "different":
+        return verdict
+    scope = f"no second witness confirms that the sides differ: {proof.scope}"
+    return replace(verdict, status="undecided", scope=scope)
 
 
 def proven(
@@ -108,11 +142,11 @@ def proven(
     return prove_equal(quantity, claimed, domains or question.domains, within=within)
 
 
-def read_point(question: Question, point: Point) -> Reading:
+def read_point(question: Question, point: Point, ladder: tuple[int, ...] = balls.LADDER) -> Reading:
     """Put the claim and the rigorous witness to one point."""
     try:
-        truth = rigorous(question, point)
-        claimed = enclose_value(question.claimed, point)
+        truth = rigorous(question, point, ladder)
+        claimed = enclose_value(question.claimed, point, ladder)
     except (Undecidable, TimeLimitExceeded, UnsupportedFunction) as error:
         return Reading(point, None, None, "unsure", str(error))
     except Singular:
@@ -182,19 +216,24 @@ def written_out(expr: Expr) -> Expr:
     return expr.xreplace(foreign) if foreign else expr
 
 
-def confirm(question: Question, quantity: Expr, reading: Reading) -> list[Evidence] | None:
+def confirm(
+    question: Question,
+    quantity: Expr,
+    reading: Reading,
+    ladder: tuple[int, ...] = DOUBLED_LADDER,
+) -> list[Evidence] | None:
     """Ask a second group, and the first again at doubled precision; None if they do not agree.
 
     Ball arithmetic may refute alone only because it is asked twice; the closed form and the
     difference quotients are the second group.
     """
-    again = rigorous(question, reading.point, DOUBLED_LADDER)
-    claimed = enclose_value(question.claimed, reading.point, DOUBLED_LADDER)
+    again = rigorous(question, reading.point, ladder)
+    claimed = enclose_value(question.claimed, reading.point, ladder)
     first = _judged_by(again, claimed)
     if first is None:
         return None
     rows = [_evidence("germs of balls", "rigorous", reading.point, first, claimed, question)]
-    for name, group, witness in _second_witnesses(question, quantity, reading.point):
+    for name, group, witness in _second_witnesses(question, quantity, reading.point, ladder):
         try:
             value = witness()
         except (DiffkitError, ZeroDivisionError) as error:
@@ -202,11 +241,18 @@ def confirm(question: Question, quantity: Expr, reading: Reading) -> list[Eviden
                 Evidence(name, group, "failed", _floats(reading.point), note=str(error)[:120])
             )
             continue
-        outcome = "agrees" if claimed.overlaps(value) else "disagrees"
+        outcome = _outcome(value, claimed, first)
         rows.append(_evidence(name, group, reading.point, value, claimed, question, outcome))
     confirmed = any(row.outcome == "disagrees" for row in rows[1:])
     contradicted = any(row.outcome == "agrees" for row in rows[1:])
     return rows if confirmed and not contradicted else None
+
+
+def _outcome(value: Enclosure, claimed: Enclosure, truth: Enclosure) -> Outcome:
+    """What a second witness says; one too coarse to tell the two apart says nothing."""
+    if not claimed.overlaps(value):
+        return "disagrees"
+    return "unsure" if truth.overlaps(value) else "agrees"
 
 
 def _judged_by(truth: DerivativeEnclosure, claimed: Enclosure) -> Enclosure | None:
@@ -219,11 +265,13 @@ def _judged_by(truth: DerivativeEnclosure, claimed: Enclosure) -> Enclosure | No
     return found if found is not None and not found.overlaps(claimed) else None
 
 
-def _second_witnesses(question: Question, quantity: Expr, point: Point) -> Iterator[tuple]:
+def _second_witnesses(
+    question: Question, quantity: Expr, point: Point, ladder: tuple[int, ...]
+) -> Iterator[tuple]:
     yield (
         "symbolic rules",
         "closed form",
-        lambda: enclose_value(quantity, point, DOUBLED_LADDER),
+        lambda: enclose_value(quantity, point, ladder),
     )
     if question.order:
         yield "difference quotients", "high precision", lambda: _quotient(question, point)
@@ -274,9 +322,12 @@ def _proved(
 ) -> Verdict:
     """Report a proof after the rigorous witness has been heard on it."""
     heard: list[Reading] = []
-    for point in chosen:
+    for point in chain(branch_points(question), chosen):
         reading = read_point(question, point)
         if reading.outcome == "disagrees" and not _is_kink(reading):
+            evidence = confirm(question, question.quantity, reading)
+            if evidence is not None and _has_branches(question.claimed):
+                return _refuted(question, question.quantity, reading, evidence, 1, with_repair)
             raise CertificateError(
                 f"a proof of {question.statement!r} ({proof.method}) is contradicted by ball "
                 f"arithmetic at {_where(point)}; please report this formula"
@@ -303,6 +354,29 @@ def _proved(
         assumptions=_assumptions(heard),
         latex=_latex(question),
     )
+
+
+def branch_points(question: Question) -> Iterator[Point]:
+    """Where a branch of the claim ends: a proof of equal normal forms leaves these points out."""
+    base = next(points(question.domains, count=2), {})
+    for node in walk(question.claimed):
+        for symbol, bound in _compared(node):
+            name, number = symbol.name, Fraction(int(bound.p), int(bound.q))
+            if question.domains[name].contains(number):
+                yield {**base, name: number}
+
+
+def _compared(node: Expr) -> list[tuple[Expr, Expr]]:
+    """The symbol and the number of a condition such as x >= 1/2."""
+    if not getattr(node, "is_Relational", False):
+        return []
+    left, right = node.args
+    pairs = ((left, right), (right, left))
+    return [(s, n) for s, n in pairs if s.is_Symbol and getattr(n, "is_Rational", False)]
+
+
+def _has_branches(expr: Expr) -> bool:
+    return any(node.func.__name__ == "Piecewise" for node in walk(expr))
 
 
 def _is_kink(reading: Reading) -> bool:
@@ -335,7 +409,7 @@ def _refuted(
 ) -> Verdict:
     found = repair.find(question, quantity) if with_repair else None
     narrower = _narrower(question, quantity, with_repair)
-    said = f"claimed {_display(reading.claimed)}, true {_display(reading.shown)}"
+    said = _said(reading)
     if reading.note:
         said = f"{said} ({reading.note})"
     if narrower:
@@ -371,6 +445,15 @@ def _narrower(question: Question, quantity: Expr, is_wanted: bool) -> str | None
     return None
 
 
+def _said(reading: Reading) -> str:
+    """Both values in words, and how far they are apart where seven digits do not show it."""
+    claimed, true = _display(reading.claimed), _display(reading.shown)
+    if claimed != true or reading.claimed is None or reading.shown is None:
+        return f"claimed {claimed}, true {true}"
+    gap = _gap(reading.shown, reading.claimed)
+    return f"claimed {claimed}, true {true}, which differ by {gap:.1e}"
+
+
 def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verdict:
     """No proof and no counterexample: supported if enough points were judged."""
     agreeing = sum(reading.outcome == "agrees" for reading in readings)
@@ -392,6 +475,13 @@ def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verd
         assumptions=_assumptions(readings),
         latex=_latex(question),
     )
+
+
+def is_contradicted(question: Question, candidate: Expr) -> bool:
+    """Whether `candidate` in place of the claim fails at one of the simplest points."""
+    asked = replace(question, claimed=candidate)
+    simplest = points(asked.domains, given=question.claim.points, count=2 * CROSS_CHECKS)
+    return any(read_point(asked, point).outcome == "disagrees" for point in simplest)
 
 
 def supports(question: Question, candidate: Expr, *, count: int = 128) -> bool:
@@ -455,7 +545,7 @@ def _evidence(
     outcome: Outcome = "disagrees",
 ) -> Evidence:
     width = ErrorBound({"enclosure": _width(value) + _width(claimed)})
-    gap = abs(value.value - claimed.value)
+    gap = _gap(value, claimed)
     return Evidence(
         name,
         group,
@@ -467,6 +557,13 @@ def _evidence(
         allowed=width,
         order=max(question.order, 1),
     )
+
+
+def _gap(value: Enclosure, claimed: Enclosure) -> float:
+    """How far the two are apart, also where they are the same in float64."""
+    if value.ball is None or claimed.ball is None:
+        return abs(value.value - claimed.value)
+    return abs(float((value.ball - claimed.ball).mid()))
 
 
 def _width(enclosure: Enclosure) -> float:
@@ -491,7 +588,13 @@ def _holds(enclosure: Enclosure, guess: Fraction) -> bool:
 
 
 def _where(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {value}" for name, value in sorted(point.items()))
+    return ", ".join(f"{name} = {_short(value)}" for name, value in sorted(point.items()))
+
+
+def _short(value: Any) -> str:
+    """A simple fraction as such, a float the user gave as they wrote it."""
+    is_simple = not isinstance(value, Fraction) or value.denominator < 10**6
+    return str(value) if is_simple else repr(float(value))
 
 
 def _floats(point: Point) -> dict[str, float]:

@@ -105,7 +105,8 @@ def _claimed(what: Subject, claim: Any) -> tuple[Any, str]:
         return claim.sympy(), ""
     if callable(claim) and not hasattr(claim, "free_symbols"):
         other = subject(claim, what.values, {}, what.wrt)
-        return lift(what.renamed(other.call), *what.values).sympy(), other.name
+        name = "" if getattr(claim, "__name__", "") == "<lambda>" else other.name
+        return lift(what.renamed(other.call), *what.values).sympy(), name
     return claim, ""
 
 
@@ -146,7 +147,8 @@ def _given(what: Subject, domain: Mapping[str, Any] | str | None) -> list[dict[s
 
 def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind: Kind) -> Verdict:
     """The verdict in the words of the user's functions."""
-    left = what.name if verdict.claim.kind == "value" else f"d {what.name}/d{what.variable}"
+    is_value = verdict.claim.kind == "value" or (kind == "function" and verdict.ok)
+    left = what.name if is_value else f"d {what.name}/d{what.variable}"
     name = reference(what.function)
     claim = replace(
         verdict.claim,

@@ -157,7 +157,7 @@ _PLACE = symbol("claimed_quantity")
 
 def evaluated(expr: Expr, domains: Mapping[str, Domain]) -> Expr:
     """`expr` with the derivatives written inside it carried out by our own rules."""
-    found = [node for node in _walk(expr) if node.func.__name__ == "Derivative"]
+    found = [node for node in walk(expr) if node.func.__name__ == "Derivative"]
     if not found:
         return _summed(expr, domains)
     # innermost first, so that a derivative of a derivative sees a finished expression
@@ -176,7 +176,7 @@ def _summed(expr: Expr, domains: Mapping[str, Domain]) -> Expr:
     endless = any(
         node.func.__name__ == "Integral"
         or (node.func.__name__ == "Sum" and any(s.is_infinite for s in node.args[1].args[1:]))
-        for node in _walk(expr)
+        for node in walk(expr)
     )
     if not endless:
         return expr
@@ -186,7 +186,8 @@ def _summed(expr: Expr, domains: Mapping[str, Domain]) -> Expr:
         return expr
 
 
-def _walk(expr: Expr) -> list[Expr]:
+def walk(expr: Expr) -> list[Expr]:
+    """Every node of `expr`."""
     found, stack = [], [expr]
     while stack:
         node = stack.pop()

@@ -3,13 +3,16 @@
 import importlib
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
 
-from diffkit.core.claim import Claim
+from diffkit.core.claim import Claim, Verb
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 
 _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
+
+#: Keywords a claim may carry into the verb.
+_OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "arguments"})
 
 
 def replay(saved: Verdict) -> Verdict:
@@ -25,6 +28,8 @@ def judge_again(claim: Claim) -> Verdict:
     """
     if not claim.is_replayable:
         raise UsageError(f"{claim.target!r} cannot be found again; save claims given as text")
+    if not _is_wellformed(claim):
+        raise UsageError("the saved claim is damaged; save the verdict again")
     kept = dict(claim.options)
     arguments = _arguments(kept.pop("arguments", ()))
     options: dict[str, Any] = {
@@ -42,6 +47,18 @@ def judge_again(claim: Claim) -> Verdict:
     from diffkit.verify.check import check
 
     return check(_side(claim.target), _side(claim.claimed), *arguments, kind=claim.kind, **options)
+
+
+def _is_wellformed(claim: Claim) -> bool:
+    """Whether a claim read from a file holds what `Claim` says it holds."""
+    texts = (claim.target, claim.claimed, claim.wrt, *claim.domain, *claim.domain.values())
+    return (
+        all(isinstance(text, str) for text in texts)
+        and claim.verb in get_args(Verb)
+        and isinstance(claim.options, Mapping)
+        and set(claim.options) <= _OPTIONS
+        and all(isinstance(point, Mapping) for point in claim.points)
+    )
 
 
 def arguments_as_data(what: Any) -> list[Any]:

@@ -22,11 +22,11 @@ def lines(question: Question, point: Mapping[str, Fraction]) -> str:
     fixed = ", ".join(f"{name}={_number(point[name])}" for name in names)
     head = f"from sympy import *; h = Rational(1, 10**12); {_symbols(names)}"
     if question.order == 0:
+        inserted = f"Subs(e, {_pairs(names, point)}).doit()" if names else "e"
         return (
             f"{head}\n"
             f"left, right = {target}, {claimed}\n"
-            f"print(*[N(Subs(e, {_pairs(names, point)}).doit() if {bool(names)} else e, 12) "
-            "for e in (S(left), S(right))])"
+            f"print(*[N({inserted}, 12) for e in (S(left), S(right))])"
         )
     stencil = {
         1: "(f(x0 + h) - f(x0 - h)) / (2*h)",

@@ -141,7 +141,8 @@ def _check_variable(what: Subject, text: str, wrt: int | str | None) -> None:
     """A formula of several symbols names its variable; a function has a first argument."""
     if wrt is None and len(what.names) > 1:
         raise UsageError(
-            f"{text!r} has several symbols ({', '.join(what.names)}): say which one with wrt (--wrt)"
+            f"{text!r} has several symbols ({', '.join(what.names)}): "
+            "say which one with wrt (--wrt)"
         )
 
 

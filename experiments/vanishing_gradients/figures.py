@@ -39,7 +39,7 @@ def profile(record: Record, path: Path) -> Path:
     """Gradient norm against layer: theory as lines, AD as points, the control as a grey band."""
     rows = record.results["rows"]
     activations = list(dict.fromkeys(row["activation"] for row in rows))
-    with figure(2, 2, height=4.5, sharex=True) as (drawing, axes):
+    with figure(2, 2, height=3.75, sharex=True) as (drawing, axes):
         for panel, activation in zip(np.ravel(axes), activations, strict=False):
             chosen = [row for row in rows if row["activation"] == activation]
             _theory(panel, chosen)
@@ -100,7 +100,10 @@ def histograms(record: Record, path: Path) -> Path:
     activations = list(dict.fromkeys(activation for activation, _ in rows))
     shown = [name for name in ("lecun", "he") if (activations[0], name) in rows]
     size = (len(activations), len(shown))
-    with figure(*size, height=1.2 * size[0] + 0.4, squeeze=False, sharex="row") as (drawing, axes):
+    with figure(*size, height=1.02 * size[0] + 0.35, squeeze=False, sharex="row") as (
+        drawing,
+        axes,
+    ):
         for panels, activation in zip(axes, activations, strict=True):
             chosen = [rows[activation, name] for name in shown]
             edges = _edges(record, chosen)
@@ -109,6 +112,7 @@ def histograms(record: Record, path: Path) -> Path:
                 title = f"{NAMES.get(activation, activation)}, {NAMES[row['initialiser']]}"
                 panel.set_title(title, fontsize=8.5)
                 panel.set_yticks([])
+                panel.locator_params(axis="x", integer=True, nbins=6)
                 panel.spines["left"].set_visible(False)
         for panel in axes[-1]:
             panel.set_xlabel(r"$\log_{10}\,|\partial L / \partial h_l|$")

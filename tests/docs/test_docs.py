@@ -17,6 +17,7 @@ Any other command, and any other language of a block, fails.
 import contextlib
 import doctest
 import importlib
+import importlib.util
 import io
 import re
 import shlex
@@ -26,6 +27,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
 from diffkit.cli.main import main
@@ -167,7 +170,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_example_of_a_page_prints_what_the_page_says(path: Path, folder: Path):
     page = Page(str(path.relative_to(ROOT)))
@@ -233,3 +235,15 @@ def test_a_picture_is_small_has_a_producer_and_is_shown(path: Path):
     assert path.stat().st_size < LARGEST_PICTURE
     assert f"img/{path.name}" in "".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert f'"{path.name}"' in (ROOT / "docs" / "figures.py").read_text(encoding="utf-8")
+
+
+def test_the_picture_of_the_double_where_shows_what_its_caption_says(tmp_path: Path):
+    spec = importlib.util.spec_from_file_location("docs_figures", ROOT / "docs" / "figures.py")
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    tiny = np.geomspace(1e-12, 1e-8, 40).astype(np.float32)
+    wide = np.geomspace(1e-12, 1.0, 121).astype(np.float32)
+    lowered = figures.dk.lower(figures.parse("expm1_over(x)"))
+    assert figures.relative_errors(jax.grad(figures.phi), tiny).min() > 0.99
+    assert figures.relative_errors(jax.grad(lowered), wide).max() < 2 * 2.0**-23
+    assert figures.double_where(tmp_path / "picture.svg").stat().st_size < LARGEST_PICTURE

@@ -106,9 +106,38 @@ def test_the_reverse_of_a_strict_truth_is_never_proved(relation, domains):
         assert prove_relation(relation.negated, domains).status == "false"
 
 
+CONVEX = [
+    softplus(t * x),
+    softplus(t * x) - y * t * x,
+    log_cosh(t - y),
+    -log(sigmoid(t * x)),
+    exp(t * x),
+    t**4,
+    t**2 + x * t,
+    sqrt(1 + t**2),
+    log(exp(t * x) + exp(t * y)),
+    (y - t * x) ** 2 / 2,
+]
+NOT_CONVEX = [sigmoid(t * x), sp.tanh(t * x), silu(t), gelu(t), SQUARED, t * sigmoid(x * t), cos(t)]
+
+
+@pytest.mark.parametrize("loss", CONVEX, ids=str)
+def test_a_convex_function_is_proved_convex(loss):
+    assert prove_relation(sp.Derivative(loss, (t, 2)) >= 0).status == "true"
+
+
+@pytest.mark.parametrize("loss", NOT_CONVEX, ids=str)
+def test_a_function_that_is_not_convex_is_refuted_where_it_bends_down(loss):
+    proof = prove_relation(sp.Derivative(loss, (t, 2)) >= 0)
+    assert proof.status == "false"
+    point = {symbol(n): sp.Rational(q.numerator, q.denominator) for n, q in proof.witness.items()}
+    assert sp.diff(loss, t, 2).subs(point).evalf(30) < 0
+
+
 def test_a_hard_relation_stays_unknown_instead_of_guessed():
-    # min silu = -W(1/e) at x = -1 - W(1/e): an irrational minimum no method here reaches.
-    assert prove_relation(silu(x) >= -sp.LambertW(exp(-1))).status in ("unknown", "true")
+    # True, since sqrt(2) is irrational; but the infimum -2 is approached at ever larger x.
+    hard = sin(x) + sin(sqrt(2) * x) > -2
+    assert prove_relation(hard).status == "unknown"
     assert prove_relation(silu(x) >= -sp.Rational(27, 100)).status == "false"
 
 
