@@ -11,6 +11,7 @@ from typing import Any
 
 _HOME = {
     "Claim": "diffkit.core.claim",
+    "Derivation": "diffkit.bridge.derive",
     "Domain": "diffkit.core.domain",
     "Evidence": "diffkit.core.evidence",
     "Finding": "diffkit.core.finding",

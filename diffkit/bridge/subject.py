@@ -91,16 +91,17 @@ class Subject:
         if not jnp.issubdtype(leaves[0].dtype, jnp.floating):
             raise UsageError(
                 f"{self.name} returns {leaves[0].dtype} values; only real floating-point results "
-                "have a derivative"
+                "have a derivative, return such a one"
             )
         return tuple(leaves[0].shape)
 
     def at(self, dtype: str, leaves: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
         """The leaves rounded to `dtype`; integer and boolean leaves as they are."""
-        return tuple(
-            leaf.astype(jnp.dtype(dtype)) if np.issubdtype(leaf.dtype, np.floating) else leaf
-            for leaf in leaves
-        )
+        with np.errstate(over="ignore", under="ignore"):
+            return tuple(
+                leaf.astype(jnp.dtype(dtype)) if np.issubdtype(leaf.dtype, np.floating) else leaf
+                for leaf in leaves
+            )
 
     def is_representable(self, dtype: str, leaves: Sequence[np.ndarray]) -> bool:
         """Whether no entry overflows, or underflows to 0, when it is rounded to `dtype`."""
@@ -242,9 +243,7 @@ def _value(name: str, leaf: Any) -> tuple[np.ndarray, bool]:
     if isinstance(leaf, float) or _is_floating(array.dtype):
         array = array.astype(np.float64)
         if not np.all(np.isfinite(array)):
-            raise UsageError(
-                f"argument {name} holds nan or inf; a derivative is judged at finite points"
-            )
+            raise UsageError(f"argument {name} holds nan or inf; give a finite point to judge at")
     return array, False
 
 

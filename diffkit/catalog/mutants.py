@@ -31,7 +31,8 @@ from diffkit.numeric.balls import LADDER
 from diffkit.numeric.germs import Singular
 from diffkit.symbolic.prove import prove_equal
 from diffkit.verify.check import judge_question
-from diffkit.verify.expression import CLOSER_LADDER, enclose_value
+from diffkit.verify.enclose import enclose_value
+from diffkit.verify.expression import CLOSER_LADDER
 from diffkit.verify.question import Question, read
 
 SCHEMA = "diffkit.mutants/1"
@@ -180,7 +181,8 @@ def _sample_size(claim: sp.Expr) -> Iterator[tuple[str, sp.Expr]]:
     for product, put in _places(claim, sp.Mul):
         number = product.args[0]
         if number.is_Rational and number.q > 1:
-            yield f"missing 1/N, N = {number.q}", put(product * number.q)
+            yield f"missing 1/N, N = {number.q}", claim * number.q
+            yield f"missing 1/N in {product}", put(product * number.q)
 
 
 def _number(claim: sp.Expr) -> Iterator[tuple[str, sp.Expr]]:

@@ -17,6 +17,7 @@ _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 _SHAPE = re.compile(r"^(f64|f32|f16|bf16|float64|float32)\[([\d,\s]*)\]$")
 _DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
+EXAMPLES = {"--arg": "x=1.5", "--domain": "x=positive", "--convention": "relu0=1"}
 #: What the code of a module may raise while it is imported.
 FAILURES = (
     TypeError,
@@ -82,7 +83,9 @@ def load(reference: str) -> Callable[..., Any]:
             )
         found = getattr(found, part)
     if not callable(found):
-        raise UsageError(f"{reference} is a {type(found).__name__}, not a function")
+        raise UsageError(
+            f"{reference} is a value of type {type(found).__name__}; name a function of the module"
+        )
     return found
 
 
@@ -117,7 +120,9 @@ def conventions(words: Sequence[str]) -> dict[str, float]:
         try:
             found[name] = float(text)
         except ValueError:
-            raise UsageError(f"--convention {name}={text}: {text!r} is not a number") from None
+            raise UsageError(
+                f"--convention {name}={text}: {text!r} is not a number; write one such as 0.5"
+            ) from None
     return found
 
 
@@ -126,7 +131,7 @@ def _pairs(words: Sequence[str], option: str) -> list[tuple[str, str]]:
     for word in words:
         name, equals, text = word.partition("=")
         if not equals or not name.strip():
-            raise UsageError(f"{option} wants NAME=VALUE, not {word!r}")
+            raise UsageError(f"{option} wants NAME=VALUE, such as {EXAMPLES[option]}, not {word!r}")
         pairs.append((name.strip(), text.strip()))
     return pairs
 
@@ -150,7 +155,7 @@ def _argument(name: str, text: str) -> Any:
         try:
             return np.asarray(value, dtype=float)
         except (TypeError, ValueError):
-            raise UsageError(f"--arg {name}: the list is ragged or holds no numbers") from None
+            raise UsageError(f"--arg {name}: write numbers, in rows of equal length") from None
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise UsageError(f"--arg {name}={text} is not a number")
     return value

@@ -158,7 +158,10 @@ class Verdict:
         """
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
-            raise UsageError(f"not a saved verdict of schema {SCHEMA} (found {found!r})")
+            raise UsageError(
+                f"not a saved verdict of schema {SCHEMA} (found {found!r}); name a file that "
+                "v.save or --save wrote"
+            )
         try:
             claim = dict(data["claim"])
             claim["points"] = tuple(claim.get("points", ()))

@@ -25,12 +25,12 @@ from diffkit.symbolic.tower import Element, Kernel
 
 #: Rules applied one inside the other, and factors the rules look at for one sign.
 DEPTH, MOST_FACTORS = 6, 80
-#: Factors the rules look at for one question, all its cells and derivatives together.
-MOST_WORK = 500
+#: Terms of the factors the rules look at for one question, cells and derivatives together.
+MOST_WORK = 1200
 #: Terms of a difference whose logarithms are compared.
 MOST_SUMMANDS = 4
 #: Polynomials with more terms than this are left to the rules that do not multiply.
-MOST_TERMS = 60
+MOST_TERMS = 40
 #: Functions that increase on their whole (connected) domain of real arguments.
 _INCREASING = ("erf", "atan", "asin", "asinh", "atanh", "tanh", "sinh", "erfinv")
 _DECREASING = ("erfc", "acos")
@@ -38,7 +38,7 @@ _DECREASING = ("erfc", "acos")
 
 @dataclass
 class Budget:
-    """Work left for a question."""
+    """Work left for a question, in terms of the factors looked at."""
 
     left: int = MOST_WORK
 
@@ -140,7 +140,7 @@ class Signs:
         if self.budget.left <= 0:
             return None
         self.seen += 1
-        self.budget.left -= 1
+        self.budget.left -= len(factor)
         lifted = in_roots(self.r, factor)
         if lifted != factor:
             found = self.of_element(Element(lifted), strict=strict, depth=depth - 1)
@@ -281,15 +281,15 @@ def _by_logarithms(signs: Signs, factor: PolyElement, strict: bool, depth: int) 
             continue
         term = signs.tower.ring.from_dict({monomial: c})
         parts = (term, factor - term)
-        own = [signs.of_poly(part, strict=True, depth=depth) for part in parts]
-        if None in own or own[0] == own[1]:
+        first, second = (signs.of_poly(part, strict=True, depth=depth) for part in parts)
+        if first is None or second is None or first == second:
             continue
         excess = signs.tower.subtract(*(signs.r.log_abs(Element(part)) for part in parts))
         if excess.is_zero:
             continue
         found = signs.of_element(excess, strict=strict, depth=depth)
         if found is not None:
-            return own[0] * found
+            return first * found
     return None
 
 

@@ -48,7 +48,8 @@ def minima(expr: sp.Expr, domains: Domains, budget: Budget) -> Iterator[tuple[sp
         domains: Name -> domain of a symbol.
         budget: Work left for the signs of slopes.
     """
-    for x in sorted(expr.free_symbols, key=str):
+    symbols: list[sp.Symbol] = sorted(expr.free_symbols, key=str)
+    for x in symbols:
         domain = domain_of(x, domains)
         if domain.integer or not domain.low < domain.high:
             continue

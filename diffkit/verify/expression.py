@@ -9,7 +9,6 @@ group at doubled precision; agreement of the enclosures without a proof is "supp
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
 from itertools import chain
 from typing import Any
 
@@ -25,13 +24,12 @@ from diffkit.core.errors import (
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
 from diffkit.core.verdict import Status, Verdict
 from diffkit.numeric import balls, precise
-from diffkit.numeric.algebra import ARITY
 from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
-from diffkit.numeric.germs import GermAlgebra, Singular
+from diffkit.numeric.germs import Singular
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.prove import Proof, prove_equal
-from diffkit.symbolic.vocabulary import ScalarFunction
 from diffkit.verify import repair, reproducer
+from diffkit.verify.enclose import enclose_value, grounded
 from diffkit.verify.points import Point, points
 from diffkit.verify.question import Expr, Question, evaluated, walk
 
@@ -173,49 +171,6 @@ def rigorous(
     )
 
 
-def enclose_value(
-    expr: Expr, point: Mapping[str, Fraction], ladder: tuple[int, ...] = balls.LADDER
-) -> Enclosure:
-    """The value of an expression at an exact point, as a ball.
-
-    Raises:
-        Singular: the value is infinite or does not exist.
-        Undecidable: no precision decides a comparison inside it.
-    """
-
-    def attempt(bits: int) -> Any:
-        algebra = GermAlgebra(1, 0, bits)
-        env = {name: algebra.constant(value) for name, value in point.items()}
-        return algebra.derivative(algebra.lifted(interpret_expression(grounded, env, algebra)), 0)
-
-    grounded = _grounded(expr, point)
-    return balls.enclose(attempt, ladder=ladder)
-
-
-def _grounded(expr: Expr, point: Mapping[str, Fraction]) -> Expr:
-    """`expr` as the numbers can evaluate it at `point`.
-
-    Whole-number symbols become their values, because the bounds of a sum count with them.
-    """
-    known = written_out(expr)
-    whole = {s: int(point[s.name]) for s in known.free_symbols if s.is_integer and s.name in point}
-    return known.subs(whole) if whole else known
-
-
-@lru_cache(maxsize=512)
-def written_out(expr: Expr) -> Expr:
-    """`expr` with the functions of the vocabulary that `numeric` has no row for, by definition.
-
-    A row of `numeric` with other arguments (its one-argument hinge) is another function.
-    """
-    foreign = {
-        call: call.row.definition(*map(written_out, call.args))
-        for call in expr.atoms(ScalarFunction)
-        if ARITY.get(call.row.name) != (call.row.min_arity, call.row.arity)
-    }
-    return expr.xreplace(foreign) if foreign else expr
-
-
 def confirm(
     question: Question,
     quantity: Expr,
@@ -294,7 +249,7 @@ def _program(question: Question, point: Point) -> Any:
         env = {key: algebra.constant(value) for key, value in point.items()}
         return interpret_expression(target, {**env, name: x}, algebra)
 
-    target = _grounded(question.target, point)
+    target = grounded(question.target, point)
     return run
 
 

@@ -140,7 +140,10 @@ def _given(what: Subject, domain: Mapping[str, Any] | str | None) -> list[dict[s
         }
         for name, value in point.items():
             if name in limits and not limits[name].contains(value):
-                raise UsageError(f"{name} = {value:g} lies outside its domain {limits[name]}")
+                raise UsageError(
+                    f"{name} = {value:g} lies outside its domain {limits[name]}; "
+                    "give a point inside it"
+                )
         found.append(point)
     return found
 

@@ -65,7 +65,9 @@ def _exact(name: str, value: Any, domain: Domain) -> Fraction:
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):
         raise UsageError(f"{name} = {value!r} is no finite number; give one such as 0.5") from None
     if not domain.contains(number):
-        raise DomainError(f"{name} = {value} lies outside its domain {domain}")
+        raise DomainError(
+            f"{name} = {value} lies outside its domain {domain}; give a point inside it"
+        )
     return number
 
 

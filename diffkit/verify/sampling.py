@@ -138,4 +138,7 @@ def _check(subject: Subject, leaves: Leaves, domains: Mapping[str, Domain]) -> N
             continue
         for value in np.ravel(leaf):
             if not domain.contains(float(value)):
-                raise DomainError(f"{name} = {float(value):g} lies outside its domain {domain}")
+                raise DomainError(
+                    f"{name} = {float(value):g} lies outside its domain {domain}; "
+                    "give a point inside it"
+                )

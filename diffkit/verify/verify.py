@@ -87,7 +87,7 @@ def verify(
             answers += _transformed(what, under, dtype, leaves, mine, current, seed)
             notices += [
                 found
-                for answer in asked
+                for answer in findings.worth_a_word(asked, dtype)
                 for found in findings.of_answer(what, answer, current, is_watched=False)
             ]
             notices += findings.watch(
@@ -192,7 +192,7 @@ def _verdict(
         "latex": proof.latex,
     }
     if refuted:
-        first = min(refuted, key=lambda answer: (not answer.is_given, _size(answer)))
+        first = min(refuted, key=lambda a: (not a.is_given, "output" in a.probe.entry, _size(a)))
         return Verdict(
             **common,
             statement=_sentence(what, first, order),

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import pytest
 import sympy as sp
 
-from diffkit.core.errors import DomainError, UnknownNameError, UsageError
+from diffkit.core.errors import DiffkitError, DomainError, UnknownNameError
 from diffkit.verify.check import check
 
 RIGHT = [
@@ -45,8 +45,8 @@ def test_two_witness_groups_stand_behind_a_refutation():
 
 
 def test_the_counterexample_is_the_simplest_point_at_which_the_claim_fails():
-    # at 0 both sides are 0, at 1 both are 4: -1 is the next simple number
-    assert check("x**4", "4*x").counterexample == {"x": -1}
+    # 4 x**3 = 4 x at 0, 1 and -1: 2 is the next simple number
+    assert check("x**4", "4*x").counterexample == {"x": 2}
     assert check("x**2 + x", "2*x").counterexample == {"x": 0}
 
 
@@ -234,16 +234,16 @@ def test_the_same_seed_gives_the_same_verdict():
         (("x**2", "2*x"), {"points": [{"x": math.nan}]}, "no finite number"),
         (("x**2", "2*x"), {"points": [{"y": 1}]}, "exactly x; got y"),
         (("x**2", "2*x"), {"domain": {"y": "positive"}}, "unknown symbol 'y'"),
-        (("x**2", "2*x"), {"domain": "symmetric"}, "domain"),
+        (("x**2", "2*x"), {"domain": {"x": "symmetric"}}, "one of arrays"),
         (("x**2", "2*x"), {"kind": "jacobian"}, "needs a JAX function"),
         (("x**2", "2*x"), {"budget": "huge"}, "fast, full"),
         (("x**2", "2*x", 1.0), {}, "takes no example arguments"),
         (("x**2", jnp.sin), {}, "claimed about by a formula"),
         (("x > 0", "1"), {}, 'claimed to be "true" or "false"'),
-        ((jnp.sum, "1", jnp.ones(3)), {}, "sum"),
+        ((jnp.sort, "1", jnp.ones(3)), {}, "sort"),
         ((jnp.sin, "cos(x)", 3), {}, "integers have no derivative"),
     ],
 )
 def test_a_question_that_cannot_be_asked_says_how_it_can(question, options, said):
-    with pytest.raises((UsageError, NotImplementedError), match=said):
+    with pytest.raises(DiffkitError, match=said):
         check(*question, **options)

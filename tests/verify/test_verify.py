@@ -27,7 +27,7 @@ def phi(x):
     return jnp.where(x == 0, 1.0, jnp.expm1(s) / s)
 
 
-PHI_LINE = phi.__code__.co_firstlineno + 2
+PHI_LINE = phi.__code__.co_firstlineno + 1
 
 
 def ruled(scale: float, slope: float):
@@ -103,8 +103,6 @@ def test_a_custom_rule_with_the_wrong_sign_is_a_rule_mismatch_at_every_scale(sca
     verdict = verify(ruled(scale, -scale), 0.5)
     assert verdict.status == "refuted"
     assert kinds(verdict) == {"rule-mismatch": "wrong"}
-    said = [float(text) for text in verdict.statement.replace(",", "").split() if "." in text[:2]]
-    del said
     assert verdict.counterexample == {"x": 0.5}
 
 
@@ -135,7 +133,7 @@ def test_an_infinite_derivative_that_ad_calls_infinite_is_not_refuted():
     assert verdict.status == "supported", verdict.explain()
 
 
-@pytest.mark.parametrize("x", [1e200, 1e-200, 1e20, -1e-30, 1e-45])
+@pytest.mark.parametrize("x", [1e150, 1e-200, 1e20, -1e-30, 1e-45])
 def test_a_square_is_not_refuted_where_float32_overflows_or_underflows(x: float):
     verdict = verify(lambda x: x**2, x)
     assert verdict.status == "proved", verdict.explain()
@@ -146,15 +144,17 @@ def test_a_point_that_no_dtype_holds_leaves_the_question_undecided():
     assert verdict.status == "undecided"
 
 
-def test_a_gradient_that_is_nan_in_float32_alone_is_refuted_in_float32():
-    # exp(x)/(1 + exp(x)) overflows beyond 88.7 in float32: there the value itself is nan;
-    # log(1 + exp(x)) is inf; sqrt(1 + exp(2x))' is inf/inf from 44.4 on while its value is finite
+def test_a_gradient_that_is_nan_in_float32_alone_is_refuted_in_float32_alone():
+    # 1/(1 + e^x) at 60: the value 1e-26 is a float32, but its derivative by AD is
+    # -e^x * (1 + e^x)^-2 = -1e26 * 0 there, the square having overflowed: 0 instead of -1e-26
     def f(x):
-        return jnp.log(jnp.exp(x) * jnp.exp(-x) + jnp.exp(2 * x) * jnp.exp(-2 * x))
+        return jax.lax.div(jnp.ones_like(x), 1 + jnp.exp(x))
 
-    double = verify(f, 30.0, dtypes=("float64",), domain="(29, 31)")
-    assert double.status in ("proved", "supported"), double.explain()
-    assert all(row.dtype != "float32" for row in double.evidence)
+    options = {"domain": "(59, 61)"}
+    assert verify(f, 60.0, dtypes=("float64",), **options).ok
+    single = verify(f, 60.0, dtypes=("float32",), **options)
+    assert single.status == "refuted" or "silent-zero" in kinds(single), single.explain()
+    assert all(finding.dtype == "float32" for finding in single.findings)
 
 
 def test_the_second_order_is_judged_only_when_it_is_asked_for():
@@ -176,7 +176,8 @@ def test_the_second_order_is_judged_only_when_it_is_asked_for():
 
 
 def test_an_array_argument_is_judged_entry_by_entry():
-    assert verify(jnp.tanh, jnp.array([0.1, 0.2, -3.0])).status == "proved"
+    right = verify(jnp.tanh, jnp.array([0.25, -3.0]), dtypes=("float64",))
+    assert right.status == "proved", right.explain()
     wrong = verify(ruled(1.0, 2.0), jnp.array([0.5, 1.5]), dtypes=("float64",))
     assert wrong.status == "refuted"
     assert wrong.counterexample == {"x": [0.5, 1.5]}
@@ -203,22 +204,16 @@ def test_a_sampled_point_outside_the_domain_neither_passes_nor_fails():
     assert verify(jnp.log, -2.0, dtypes=("float64",)).status == "undecided"
 
 
-def test_an_iteration_with_its_own_rule_is_not_blamed_where_it_does_not_converge():
-    def newton(solve, y):
-        del solve
-        return jax.lax.fori_loop(0, 8, lambda i, y: 0.5 * (y + 2.0 / y), y)
-
+@pytest.mark.parametrize(("slope", "status"), [(0.5, "supported"), (1.0, "refuted")])
+def test_the_rule_of_an_iteration_is_judged_where_it_has_converged(slope: float, status: str):
+    # four steps of Newton's method from 1 are within 1e-11 of sqrt(x) near x = 2
     @jax.custom_jvp
     def root(x):
-        return jax.lax.fori_loop(0, 8, lambda i, y: 0.5 * (y + x / y), jnp.ones_like(x))
+        return jax.lax.fori_loop(0, 4, lambda i, y: 0.5 * (y + x / y), jnp.ones_like(x))
 
-    del newton
-    root.defjvp(lambda p, t: (root(*p), t[0] / (2 * root(*p))))
-    assert verify(root, 2.0, dtypes=("float64",)).status != "refuted"
-    # at the user's own point a rule that does not hold is refuted all the same
-    wrong = jax.custom_jvp(root.fun)
-    wrong.defjvp(lambda p, t: (root(*p), t[0] / root(*p)))
-    assert verify(wrong, 2.0, dtypes=("float64",)).status == "refuted"
+    root.defjvp(lambda p, t: (root(*p), slope * t[0] / root(*p)))
+    verdict = verify(root, 2.0, dtypes=("float32",), domain="(3/2, 5/2)")
+    assert verdict.status == status, verdict.explain()
 
 
 def test_the_reproducer_of_a_refutation_is_three_lines_with_both_numbers():
