@@ -15,7 +15,9 @@ from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import CUSTOM_RULES, Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
+from diffkit.oracles import forward, reverse
 from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.modes import mode_error
 from diffkit.verify.remedy import series
 
 Answer = Any
@@ -54,6 +56,23 @@ def watch(
         for answer in worth_a_word(answers, dtype)
         for finding in of_answer(what, answer, order, is_watched=True)
         if finding.kind != "kink"
+    ]
+
+
+def missing_mode(what: Subject, dtype: str) -> list[Finding]:
+    """A warning when `jax.grad` raises where forward mode works (a while loop)."""
+    reasons = {mode.NAME: mode_error(what, dtype, mode.row(what, 1)) for mode in (reverse, forward)}
+    if reasons[reverse.NAME] is None:
+        return []
+    works = reasons[forward.NAME] is None
+    return [
+        Finding(
+            "missing-mode",
+            "warning",
+            f"jax.grad raises: {reasons[reverse.NAME]}",
+            remedy="jax.jacfwd works" if works else "",
+            dtype=dtype,
+        )
     ]
 
 

@@ -79,7 +79,7 @@ def verify(
     where = _domains(what, domain, assume)
     leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
     answers: list[Answer] = []
-    notices: list[Finding] = []
+    notices: list[Finding] = findings.missing_mode(what, dtypes[0])
     for current in range(1, order + 1):
         for dtype in dtypes:
             asked = ask(what, dtype, leaves, mine, current, seed)

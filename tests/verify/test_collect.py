@@ -1,0 +1,76 @@
+import sys
+from importlib import import_module
+
+import pytest
+
+from diffkit.core.errors import UsageError
+from diffkit.verify.collect import claim, collect, judge
+
+ROOT = """\
+import jax.numpy as jnp
+import diffkit as dk
+
+
+@dk.claim(df="2*x")
+def right(x):
+    return x * x
+
+
+@dk.claim(df="3*x")
+def wrong(x):
+    return x * x
+
+
+@dk.claim(df="1/(2*sqrt(y))", wrt="y", args=(1.0, 2.0), domain={"y": "positive"})
+def second(x, y):
+    return x + jnp.sqrt(y)
+
+
+STATED = dk.Claim("softplus(x)", "sigmoid(x)", "x")
+NOT_A_CLAIM = "softplus(x)"
+"""
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    folder = tmp_path / "collected_package"
+    (folder / "deep").mkdir(parents=True)
+    (folder / "__init__.py").write_text(ROOT)
+    (folder / "__main__.py").write_text("raise SystemExit('must not be imported')\n")
+    (folder / "deep" / "__init__.py").write_text("")
+    (folder / "deep" / "leaf.py").write_text(ROOT.replace("2*x", "x + x"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield import_module("collected_package")
+    for name in [name for name in sys.modules if name.startswith("collected_package")]:
+        del sys.modules[name]
+
+
+def test_a_package_gives_its_claims_and_those_of_its_submodules_in_order(package):
+    names = [found.name for found in collect(package)]
+    own = ["right", "wrong", "second", "STATED"]
+    assert names == [
+        *(f"collected_package:{name}" for name in own),
+        *(f"collected_package.deep.leaf:{name}" for name in own),
+    ]
+
+
+def test_each_collected_claim_is_judged_for_itself(package):
+    statuses = {found.name.partition(":")[2]: judge(found).status for found in collect(package)}
+    expected = {"right": "proved", "wrong": "refuted", "second": "proved", "STATED": "proved"}
+    assert statuses == expected
+
+
+def test_a_decorated_function_stays_what_it_was():
+    def f(x):
+        return x + 1
+
+    assert claim(df="1")(f) is f
+
+
+def test_only_functions_are_decorated():
+    with pytest.raises(UsageError, match="decorates a function"):
+        claim(df="1")(3)
+
+
+def test_a_module_without_claims_gives_none():
+    assert collect(import_module("json")) == []
