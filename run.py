@@ -65,9 +65,9 @@ def paper(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    """Run the test suite, or the tests named in `arguments`."""
+    """Run the fast test suite (`-m slow` for the rest), or what `arguments` ask pytest for."""
     python = environment(ROOT / ".venv")
-    return call([python, "-m", "pytest", *arguments])
+    return call([python, "-m", "pytest", *(arguments or ["-q", "-m", "not slow"])])
 
 
 def check(arguments: list[str]) -> int:

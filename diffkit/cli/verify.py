@@ -70,7 +70,7 @@ def _finish(options: argparse.Namespace, verdicts: list[Verdict], refused: int =
     if options.github:
         for verdict in verdicts:
             if not verdict.ok:
-                print(f"::error::{verdict.statement}")
+                print(f"::error::{verdict.statement}", file=sys.stderr)
     if len(verdicts) == 1 and not targets.is_module(options.target):
         status = output.emit_verdict(options, verdicts[0])
     else:

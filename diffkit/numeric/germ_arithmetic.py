@@ -25,7 +25,9 @@ _FLIPPED = {"+inf": "-inf", "-inf": "+inf"}
 
 def exact(value: Exact) -> fmpq:
     """The exact rational equal to a number; a float counts with its binary value."""
-    numerator, denominator = Fraction(value).as_integer_ratio()
+    # a NumPy float32 is no Python number, but its value is a double
+    number = value if isinstance(value, int | float | Fraction) else float(value)
+    numerator, denominator = Fraction(number).as_integer_ratio()
     return fmpq(numerator, denominator)
 
 

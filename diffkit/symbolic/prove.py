@@ -280,7 +280,10 @@ class _Question:
         place = root(kink)
         if place is None or self.depth >= DEPTH:
             return False
-        sides = [side.subs({place[0]: place[1]}) for side in (self.left, self.right)]
+        try:
+            sides = [side.subs({place[0]: place[1]}) for side in (self.left, self.right)]
+        except TypeError:  # SymPy compares an infinity inside a condition
+            return False
         if any(side.has(sp.nan, sp.zoo, sp.oo, -sp.oo) for side in sides):
             return False
         question = _Question(*sides, self.domains, None, self.depth + 1)

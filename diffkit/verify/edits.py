@@ -146,17 +146,35 @@ def dropped_factor(subject: Subject) -> Iterator[Candidate]:
 
 def dropped_term(subject: Subject) -> Iterator[Candidate]:
     """The derivative of one term of the target is missing, or one term is too many."""
-    if subject.wrt is not None and subject.target.is_Add:
-        for term in subject.target.args:
-            missing = derivative(term, subject.wrt)
-            if missing != 0:
-                yield Candidate("missing term {}", subject.claim + missing, (missing,))
+    for missing in _terms_of_rules(subject):
+        yield Candidate("missing term {}", subject.claim + missing, (missing,))
     for path, node in nodes(subject.claim):
         if node.is_Add:
             for term in node.args:
                 yield Candidate(
                     "extra term {}", replace_at(subject.claim, path, node - term), (term,)
                 )
+
+
+def _terms_of_rules(subject: Subject) -> Iterator[Expr]:
+    """What the sum rule and the product rule contribute one by one, at any depth of sums."""
+    if subject.wrt is None:
+        return
+    stack = [subject.target]
+    while stack:
+        node = stack.pop()
+        if node.is_Add:
+            stack.extend(node.args)
+        factors = node.args if node.is_Mul else ()
+        for part in factors:
+            rate = derivative(part, subject.wrt, notes=[])
+            if rate != 0:
+                yield node / part * rate
+            if part.is_Add:  # a constant times a sum
+                stack.extend(node / part * term for term in part.args)
+        whole = derivative(node, subject.wrt, notes=[]) if node != subject.target else 0
+        if whole != 0:
+            yield whole
 
 
 def complement(subject: Subject) -> Iterator[Candidate]:

@@ -7,31 +7,23 @@ group at doubled precision; agreement of the enclosures without a proof is "supp
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from itertools import chain
-from typing import Any
 
-from diffkit.bridge.interpret import interpret_expression
 from diffkit.core.domain import Domain
 from diffkit.core.errors import (
     CertificateError,
     DiffkitError,
-    TimeLimitExceeded,
-    Undecidable,
-    UnsupportedFunction,
 )
-from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
+from diffkit.core.evidence import Evidence
 from diffkit.core.verdict import Status, Verdict
-from diffkit.numeric import balls, precise
-from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
-from diffkit.numeric.germs import Singular
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.prove import Proof, prove_equal
 from diffkit.verify import repair, reproducer
-from diffkit.verify.enclose import enclose_value, grounded
 from diffkit.verify.points import Point, points
 from diffkit.verify.question import Expr, Question, evaluated, walk
+from diffkit.verify.reading import Reading, confirm, display, floats, gap, number, read_point, where
 
 BUDGET = {"fast": 48, "full": 400}
 #: A claim without a proof needs this many judged points to be called supported.
@@ -40,33 +32,6 @@ FEWEST_POINTS = 8
 CROSS_CHECKS = 8
 #: Points at which agreement without a proof is looked at again, and with how many bits.
 CLOSER_POINTS, CLOSER_LADDER = 4, (1024, 2048)
-DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What the rigorous witness and the claim say at one point.
-
-    Args:
-        point: Where.
-        truth: The derivative (or value) of the target, or None where it has none.
-        claimed: The claim's value, or None where it has none.
-        outcome: "agrees", "disagrees", "unsure" or "out of domain".
-        note: One clause.
-    """
-
-    point: Point
-    truth: DerivativeEnclosure | None
-    claimed: Enclosure | None
-    outcome: Outcome
-    note: str = ""
-
-    @property
-    def shown(self) -> Enclosure | None:
-        """The true value to print: the derivative, at a kink the one from the right."""
-        if self.truth is None:
-            return None
-        return self.truth.derivative or self.truth.right
 
 
 def judge(
@@ -140,138 +105,6 @@ def proven(
     return prove_equal(quantity, claimed, domains or question.domains, within=within)
 
 
-def read_point(question: Question, point: Point, ladder: tuple[int, ...] = balls.LADDER) -> Reading:
-    """Put the claim and the rigorous witness to one point."""
-    try:
-        truth = rigorous(question, point, ladder)
-        claimed = enclose_value(question.claimed, point, ladder)
-    except (Undecidable, TimeLimitExceeded, UnsupportedFunction) as error:
-        return Reading(point, None, None, "unsure", str(error))
-    except Singular:
-        return Reading(point, None, None, "out of domain", "the claim has no finite value here")
-    if truth.kind == "undecided":
-        return Reading(point, truth, claimed, "unsure", truth.note)
-    if truth.kind in ("undefined", "infinite"):
-        return Reading(point, truth, claimed, "out of domain", truth.note or truth.kind)
-    if truth.kind == "kink":
-        return _at_kink(question, point, truth, claimed)
-    agrees = truth.derivative is not None and truth.derivative.overlaps(claimed)
-    return Reading(point, truth, claimed, "agrees" if agrees else "disagrees")
-
-
-def rigorous(
-    question: Question, point: Point, ladder: tuple[int, ...] = balls.LADDER
-) -> DerivativeEnclosure:
-    """The derivative (or value) of the target by germs of balls: no differentiation rule."""
-    if question.order == 0:
-        value = enclose_value(question.quantity, point, ladder)
-        return DerivativeEnclosure(value, value, value, "smooth")
-    return balls.one_sided(
-        _program(question, point), point[str(question.wrt)], question.order, ladder=ladder
-    )
-
-
-def confirm(
-    question: Question,
-    quantity: Expr,
-    reading: Reading,
-    ladder: tuple[int, ...] = DOUBLED_LADDER,
-) -> list[Evidence] | None:
-    """Ask a second group, and the first again at doubled precision; None if they do not agree.
-
-    Ball arithmetic may refute alone only because it is asked twice; the closed form and the
-    difference quotients are the second group.
-    """
-    again = rigorous(question, reading.point, ladder)
-    claimed = enclose_value(question.claimed, reading.point, ladder)
-    first = _judged_by(again, claimed)
-    if first is None:
-        return None
-    rows = [_evidence("germs of balls", "rigorous", reading.point, first, claimed, question)]
-    for name, group, witness in _second_witnesses(question, quantity, reading.point, ladder):
-        try:
-            value = witness()
-        except (DiffkitError, ZeroDivisionError) as error:
-            rows.append(
-                Evidence(name, group, "failed", _floats(reading.point), note=str(error)[:120])
-            )
-            continue
-        outcome = _outcome(value, claimed, first)
-        rows.append(_evidence(name, group, reading.point, value, claimed, question, outcome))
-    confirmed = any(row.outcome == "disagrees" for row in rows[1:])
-    contradicted = any(row.outcome == "agrees" for row in rows[1:])
-    return rows if confirmed and not contradicted else None
-
-
-def _outcome(value: Enclosure, claimed: Enclosure, truth: Enclosure) -> Outcome:
-    """What a second witness says; one too coarse to tell the two apart says nothing."""
-    if not claimed.overlaps(value):
-        return "disagrees"
-    return "unsure" if truth.overlaps(value) else "agrees"
-
-
-def _judged_by(truth: DerivativeEnclosure, claimed: Enclosure) -> Enclosure | None:
-    """The enclosure the claim misses, or None when it is not missed."""
-    if truth.kind == "kink" and truth.left is not None and truth.right is not None:
-        inside = truth.left.low <= claimed.high and claimed.low <= truth.right.high
-        mirrored = truth.right.low <= claimed.high and claimed.low <= truth.left.high
-        return None if inside or mirrored else truth.right
-    found = truth.derivative
-    return found if found is not None and not found.overlaps(claimed) else None
-
-
-def _second_witnesses(
-    question: Question, quantity: Expr, point: Point, ladder: tuple[int, ...]
-) -> Iterator[tuple]:
-    yield (
-        "symbolic rules",
-        "closed form",
-        lambda: enclose_value(quantity, point, ladder),
-    )
-    if question.order:
-        yield "difference quotients", "high precision", lambda: _quotient(question, point)
-
-
-def _quotient(question: Question, point: Point) -> Enclosure:
-    found = precise.derivative(_program(question, point), point[str(question.wrt)], question.order)
-    if not found.agrees:
-        raise Undecidable("the one-sided difference quotients differ")
-    value, error = float(found.right.value), 16 * float(found.right.error)
-    return Enclosure.of(balls.arb(value, max(error, abs(value) * 2.0**-50)))
-
-
-def _program(question: Question, point: Point) -> Any:
-    """The target as a program of its variable, the other symbols fixed."""
-    name = str(question.wrt)
-
-    def run(x: Any) -> Any:
-        algebra = x.algebra
-        env = {key: algebra.constant(value) for key, value in point.items()}
-        return interpret_expression(target, {**env, name: x}, algebra)
-
-    target = grounded(question.target, point)
-    return run
-
-
-def _at_kink(
-    question: Question, point: Point, truth: DerivativeEnclosure, claimed: Enclosure
-) -> Reading:
-    """At a kink any element of the Clarke subdifferential will do, unless a convention is set."""
-    if question.claim.conventions:
-        convention = enclose_value(question.quantity, point)
-        outcome: Outcome = "agrees" if convention.overlaps(claimed) else "disagrees"
-        return Reading(
-            point,
-            replace(truth, kind="smooth", left=convention, right=convention),
-            claimed,
-            outcome,
-            "the convention asked for",
-        )
-    missed = _judged_by(truth, claimed)
-    note = f"kink: one-sided derivatives {_display(truth.left)} and {_display(truth.right)}"
-    return Reading(point, truth, claimed, "agrees" if missed is None else "disagrees", note)
-
-
 def _proved(
     question: Question, proof: Proof, chosen: Iterator[Point], with_repair: bool
 ) -> Verdict:
@@ -285,7 +118,7 @@ def _proved(
                 return _refuted(question, question.quantity, reading, evidence, 1, with_repair)
             raise CertificateError(
                 f"a proof of {question.statement!r} ({proof.method}) is contradicted by ball "
-                f"arithmetic at {_where(point)}; please report this formula"
+                f"arithmetic at {where(point)}; please report this formula"
             )
         if reading.outcome == "disagrees":
             return _refuted_at_kink(question, reading, with_repair)
@@ -306,7 +139,7 @@ def _proved(
             Evidence("normal forms", "closed form", "agrees", note=proof.method),
             *_summary(heard),
         ),
-        assumptions=_assumptions(heard),
+        assumptions=(*question.notes, *_assumptions(heard)),
         latex=_latex(question),
     )
 
@@ -345,9 +178,9 @@ def _refuted_at_kink(question: Question, reading: Reading, with_repair: bool) ->
             "germs of balls",
             "rigorous",
             "disagrees",
-            _floats(reading.point),
-            value=_display(reading.shown),
-            claimed=_display(reading.claimed),
+            floats(reading.point),
+            value=display(reading.shown),
+            claimed=display(reading.claimed),
             note=reading.note,
         )
     ]
@@ -375,8 +208,8 @@ def _refuted(
         statement=question.statement,
         scope=f"fails at the point shown ({judged} points judged)",
         evidence=tuple(evidence),
-        counterexample={name: _number(value) for name, value in reading.point.items()},
-        contradiction=f"at {_where(reading.point)}: {said}" if reading.point else said,
+        counterexample={name: number(value) for name, value in reading.point.items()},
+        contradiction=f"at {where(reading.point)}: {said}" if reading.point else said,
         diagnosis=narrower or (found.edit if found else None),
         repair=found,
         reproducer=reproducer.lines(question, reading.point),
@@ -402,11 +235,11 @@ def _narrower(question: Question, quantity: Expr, is_wanted: bool) -> str | None
 
 def _said(reading: Reading) -> str:
     """Both values in words, and how far they are apart where seven digits do not show it."""
-    claimed, true = _display(reading.claimed), _display(reading.shown)
+    claimed, true = display(reading.claimed), display(reading.shown)
     if claimed != true or reading.claimed is None or reading.shown is None:
         return f"claimed {claimed}, true {true}"
-    gap = _gap(reading.shown, reading.claimed)
-    return f"claimed {claimed}, true {true}, which differ by {gap:.1e}"
+    distance = gap(reading.shown, reading.claimed)
+    return f"claimed {claimed}, true {true}, which differ by {distance:.1e}"
 
 
 def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verdict:
@@ -427,7 +260,7 @@ def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verd
         statement=question.statement,
         scope=scope,
         evidence=_summary(readings),
-        assumptions=_assumptions(readings),
+        assumptions=(*question.notes, *_assumptions(readings)),
         latex=_latex(question),
     )
 
@@ -469,16 +302,16 @@ def _summary(readings: list[Reading]) -> tuple[Evidence, ...]:
                 "germs of balls",
                 "rigorous",
                 "agrees",
-                _floats(first.point),
-                value=_display(first.shown),
-                claimed=_display(first.claimed),
+                floats(first.point),
+                value=display(first.shown),
+                claimed=display(first.claimed),
                 note=f"and at {len(agreeing) - 1} further points" if len(agreeing) > 1 else "",
             )
         )
     aside = [reading for reading in readings if reading.outcome in ("unsure", "out of domain")]
     rows += [
         Evidence(
-            "germs of balls", "rigorous", reading.outcome, _floats(reading.point), note=reading.note
+            "germs of balls", "rigorous", reading.outcome, floats(reading.point), note=reading.note
         )
         for reading in aside[:3]
     ]
@@ -487,77 +320,7 @@ def _summary(readings: list[Reading]) -> tuple[Evidence, ...]:
 
 def _assumptions(readings: list[Reading]) -> tuple[str, ...]:
     kinks = [reading for reading in readings if reading.note.startswith("kink")]
-    return tuple(f"at {_where(reading.point)}: {reading.note}" for reading in kinks[:3])
-
-
-def _evidence(
-    name: str,
-    group: Group,
-    point: Point,
-    value: Enclosure,
-    claimed: Enclosure,
-    question: Question,
-    outcome: Outcome = "disagrees",
-) -> Evidence:
-    width = ErrorBound({"enclosure": _width(value) + _width(claimed)})
-    gap = _gap(value, claimed)
-    return Evidence(
-        name,
-        group,
-        outcome,
-        _floats(point),
-        value=_display(value),
-        claimed=_display(claimed),
-        error=gap,
-        allowed=width,
-        order=max(question.order, 1),
-    )
-
-
-def _gap(value: Enclosure, claimed: Enclosure) -> float:
-    """How far the two are apart, also where they are the same in float64."""
-    if value.ball is None or claimed.ball is None:
-        return abs(value.value - claimed.value)
-    return abs(float((value.ball - claimed.ball).mid()))
-
-
-def _width(enclosure: Enclosure) -> float:
-    return float(enclosure.ball.rad()) if enclosure.ball is not None else 0.0
-
-
-def _display(enclosure: Enclosure | None) -> str:
-    """A short exact fraction when the ball pins one down, else 7 significant digits."""
-    if enclosure is None:
-        return "nothing"
-    if enclosure.ball is None:
-        return str(enclosure.value)
-    guess = Fraction(enclosure.value).limit_denominator(1000)
-    if abs(guess) < 10**6 and (guess != 0 or enclosure.value == 0) and _holds(enclosure, guess):
-        return str(guess)
-    return f"{enclosure.value:.7g}"
-
-
-def _holds(enclosure: Enclosure, guess: Fraction) -> bool:
-    ball: Any = enclosure.ball
-    return bool(ball.contains(balls.arb(guess.numerator) / guess.denominator))
-
-
-def _where(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {_short(value)}" for name, value in sorted(point.items()))
-
-
-def _short(value: Any) -> str:
-    """A simple fraction as such, a float the user gave as they wrote it."""
-    is_simple = not isinstance(value, Fraction) or value.denominator < 10**6
-    return str(value) if is_simple else repr(float(value))
-
-
-def _floats(point: Point) -> dict[str, float]:
-    return {name: _number(value) for name, value in point.items()}
-
-
-def _number(value: Fraction) -> float | int:
-    return int(value) if value.denominator == 1 else float(value)
+    return tuple(f"at {where(reading.point)}: {reading.note}" for reading in kinks[:3])
 
 
 def _latex(question: Question) -> str:

@@ -40,6 +40,7 @@ class Question:
         relation: The relation to decide, for form "relation".
         decimals: Digits after the point that were printed, for form "rounding".
         domains: Name -> domain of every symbol.
+        notes: How the sides were read, where the user must know.
     """
 
     claim: Claim
@@ -51,6 +52,7 @@ class Question:
     relation: Expr | None
     decimals: int
     domains: Mapping[str, Domain]
+    notes: tuple[str, ...] = ()
 
     @property
     def quantity(self) -> Expr:
@@ -141,8 +143,9 @@ def read(
     )
     if claim_expr is not None:
         claim_expr = evaluated(claim_expr, complete)
+    notes = _read_as(claimed, known, free) if form == "value" else ()
     question = Question(
-        claim, expr, claim_expr, variable, actual_order, form, None, decimals, complete
+        claim, expr, claim_expr, variable, actual_order, form, None, decimals, complete, notes
     )
     if form != "relation":
         return question
@@ -220,6 +223,12 @@ def _claimed(
     if getattr(expr, "is_Boolean", False):
         raise UsageError('a claimed relation is written after the quantity: ">= 0", not a full one')
     return "value", None, expr, 0
+
+
+def _read_as(claimed: Any, known: set[str], free: list[Expr]) -> tuple[str, ...]:
+    """A note where the one symbol of the claim was bound to the target's under another name."""
+    strangers = sorted(_names(claimed) - known) if isinstance(claimed, str) else []
+    return tuple(f"{name} in the claim is read as {free[0]}" for name in strangers[:1] if free)
 
 
 def _bind(claimed: Any, known: set[str], free: list[Expr], integers: list[str]) -> Expr:

@@ -11,7 +11,7 @@ from diffkit.numeric.germs import Singular
 from diffkit.symbolic.inequalities import prove_relation
 from diffkit.symbolic.layout import show, source
 from diffkit.verify import repair
-from diffkit.verify.expression import enclose_value
+from diffkit.verify.enclose import enclose_value
 from diffkit.verify.question import Question
 
 _STATUS: dict[str, Status] = {"true": "proved", "false": "refuted"}

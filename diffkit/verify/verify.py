@@ -21,7 +21,6 @@ from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
-from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.symbolic.source import source
 from diffkit.verify import findings, formal, sampling, witnesses
 from diffkit.verify.answers import Answer, ask
@@ -236,16 +235,12 @@ def _sentence(what: Subject, answer: Answer, order: int) -> str:
     truth = answer.truth
     if truth.kind == "kink":
         true = f"the one-sided derivatives are {answer.left:g} and {answer.right:g}"
-    elif _ties(truth):
+    elif findings.delicate_places(what, answer):
         true = f"the derivative is {answer.true_value:.7g} (left and right limit agree)"
     else:
         true = f"the derivative is {answer.true_value:.7g}"
     dtype = f" in {answer.dtype}" if answer.dtype != "float64" else ""
     return f"{nested}({place}) = {answer.value:.7g}{dtype}, {true}"
-
-
-def _ties(truth: DerivativeEnclosure) -> bool:
-    return truth.kind == "smooth" and truth.left is not None and truth.right is not None
 
 
 def _claim_sentence(what: Subject, proof: formal.FormalProof, order: int) -> str:

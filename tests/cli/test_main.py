@@ -239,7 +239,7 @@ def test_findings_fail_only_when_asked_to(capsys):
 def test_github_annotations_and_the_report_name_what_failed(sandbox, capsys):
     (sandbox / "annotated.py").write_text(MODULE + RIGHT + WRONG)
     assert main(["verify", "annotated", "--github", "--report", "report.html"]) == 1
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("::error")]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("::error")]
     assert lines == ["::error::d wrong/dx = 3*x"]
     page = (sandbox / "report.html").read_text()
     assert page.count("diffkit-verdict") == 2
