@@ -30,7 +30,7 @@ ARITY: dict[str, tuple[int, int]] = {
     **dict.fromkeys(
         "atan2 logaddexp xlogy xlog1py hypot prelu rem mod pow polygamma".split(), (2, 2)
     ),
-    **dict.fromkeys("leaky_relu elu celu squareplus step huber hinge".split(), (1, 2)),
+    **dict.fromkeys("leaky_relu elu celu squareplus step huber".split(), (1, 2)),
     "max": (1, 64),
     "min": (1, 64),
 }
@@ -43,7 +43,6 @@ DEFAULTS: dict[str, Fraction] = {
     "squareplus": Fraction(4),
     "step": Fraction(0),
     "huber": Fraction(1),
-    "hinge": Fraction(1),
 }
 
 NAMED = ("pi", "E", "EulerGamma")

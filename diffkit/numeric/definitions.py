@@ -158,7 +158,6 @@ DEFINITIONS: dict[str, Callable[..., Any]] = {
     "entr": _entr,
     "step": _step,
     "huber": _huber,
-    "hinge": lambda f, x, m: f.max(m - x, _c(f, 0)),
     "log_cosh": lambda f, x: (f.abs(x) + f.log1p(f.exp(-_c(f, 2) * f.abs(x))) - f.log(_c(f, 2))),
     "logit": lambda f, x: f.log(x) - f.log1p(-x),
     "sinc": _over(lambda f, x: f.sin(x), Fraction(1)),

@@ -260,7 +260,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "entr": lambda x: -_xlog(np.log)(x, x),
     "step": lambda x, at_zero: np.heaviside(x, at_zero),
     "huber": _huber,
-    "hinge": lambda x, m: np.maximum(m - x, 0),
     "log_cosh": lambda x: np.abs(x) + np.log1p(np.exp(-2 * np.abs(x))) - math.log(2),
     "logit": lambda x: np.log(x) - np.log1p(-x),
     "sinc": _sinc,

@@ -287,7 +287,6 @@ FUNCTIONS: dict[str, Callable[..., Any]] = {
     "entr": lambda m, x: m.zero if x == 0 else -x * m.log(x),
     "step": lambda m, x, at_zero: at_zero if x == 0 else m.mpf(int(x > 0)),
     "huber": lambda m, x, d: x * x / 2 if abs(x) <= d else d * (abs(x) - d / 2),
-    "hinge": lambda m, x, margin: max(margin - x, m.zero),
     "log_cosh": lambda m, x: m.log1p(m.cosh(x) - 1)
     if abs(x) > 1
     else m.log1p(2 * m.sinh(x / 2) ** 2),

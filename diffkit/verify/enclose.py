@@ -47,7 +47,7 @@ def grounded(expr: Expr, point: Mapping[str, Fraction]) -> Expr:
 def written_out(expr: Expr) -> Expr:
     """`expr` with the functions of the vocabulary that `numeric` has no row for, by definition.
 
-    A row of `numeric` with other arguments (its one-argument hinge) is another function.
+    A row of `numeric` with another number of arguments is another function.
     """
     foreign = {
         call: call.row.definition(*map(written_out, call.args))
