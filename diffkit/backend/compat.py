@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ _BOOKKEEPING = frozenset(
     "out_shardings in_layouts out_layouts donated_invars ctx_mesh keep_unused inline "
     "compiler_options_kvs policy prevent_cse differentiated".split()
 )
+_PACKAGE = str(Path(__file__).parent.parent)
 _PLACE = re.compile(r"^(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)$")
 
 
@@ -127,7 +129,8 @@ def x64_enabled() -> bool:
 def source(eqn: Any) -> Source:
     """The line of user code that made an equation; empty fields when JAX did not record it."""
     match = _PLACE.match(source_info_util.summarize(eqn.source_info))
-    if match is None:
+    # diffkit's own wrappers are nobody's code to mend
+    if match is None or match["file"].startswith(_PACKAGE):
         return Source()
     line = int(match["line"])
     text = linecache.getline(match["file"], line).strip()

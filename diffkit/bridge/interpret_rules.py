@@ -363,6 +363,7 @@ RULES: dict[str, Rule] = {
     "abs": function("abs", np.abs),
     "sign": function("sign", np.sign),
     "square": function("square", np.square),
+    "one_minus_square": operation(lambda a: -(a * a) + 1, lambda a: 1 - np.square(a)),
     "floor": function("floor"),
     "ceil": function("ceil"),
     "max": function("max", np.maximum),

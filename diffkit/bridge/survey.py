@@ -6,7 +6,6 @@ where AD's convention, a NaN or a wrong branch comes from.  The walk names the u
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
@@ -20,8 +19,6 @@ EDGES = {"sqrt": 0.0, "log": 0.0, "rsqrt": 0.0, "cbrt": 0.0, "abs": 0.0, "sign":
 
 LOOPS = frozenset({"while", "scan"})
 CUSTOM_RULES = frozenset({"custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr"})
-
-_PACKAGE = str(Path(__file__).parent.parent)
 
 
 @dataclass(frozen=True)
@@ -74,7 +71,7 @@ def _walk(
         values = [read(atom) for atom in eqn.invars]
         # inside a library function JAX records no line: the caller's is the user's
         source = compat.source(eqn)
-        source = source if source.file and not source.file.startswith(_PACKAGE) else caller
+        source = source if source.file else caller
         found.extend(Place(eqn.primitive.name, source, reason) for reason in _reasons(eqn, values))
         inner = compat.called_jaxpr(eqn)
         if inner is not None and eqn.primitive.name not in ("scan", "while", "cond"):
