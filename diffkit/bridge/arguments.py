@@ -60,17 +60,19 @@ def bind(
     args, kwargs = _positional(f, args, kwargs)
     names = _parameter_names(f, len(args))
     _check_call(f, args, kwargs)
-    dynamic = {key: value for key, value in kwargs.items() if _is_array(value)}
+    dynamic = _in_signature_order(f, {k: v for k, v in kwargs.items() if _is_array(v)})
     static = {key: value for key, value in kwargs.items() if key not in dynamic}
-    flat, tree = tree_flatten_with_path((args, dynamic))
+    keys = list(dynamic)
+    # a tuple, not the dict: JAX would sort the names, and the first one is differentiated
+    flat, tree = tree_flatten_with_path((args, tuple(dynamic.values())))
     leaves = []
     for (side, which, *path), leaf in flat:
-        name = (names[which.idx] if side.idx == 0 else which.key) + _path(path)
+        name = (names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path)
         leaves.append((name, _checked(name, leaf)))
 
     def call(*values: Any) -> Any:
         positional, keyword = jax.tree.unflatten(tree, values)
-        return f(*positional, **keyword, **static)
+        return f(*positional, **dict(zip(keys, keyword, strict=True)), **static)
 
     notes = tuple(f"{key}={value!r} is fixed" for key, value in sorted(static.items()))
     return leaves, call, notes
@@ -93,6 +95,16 @@ def _positional(
             break
         moved.append(rest.pop(parameter.name))
     return tuple(moved), rest
+
+
+def _in_signature_order(f: Callable[..., Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Keywords in the order of the parameters, so that the first parameter comes first."""
+    try:
+        names = list(inspect.signature(f).parameters)
+    except (TypeError, ValueError):
+        return given
+    places = {name: place for place, name in enumerate(names)}
+    return dict(sorted(given.items(), key=lambda item: places.get(item[0], len(places))))
 
 
 def _parameter_names(f: Callable[..., Any], count: int) -> list[str]:

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from diffkit.cli import output
+from diffkit.cli import output, targets
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 
@@ -16,6 +16,7 @@ def run(options: argparse.Namespace) -> int:
     from diffkit.verify.replay import replay
 
     saved = Verdict.from_dict(_read(Path(options.file)))
+    targets.look_in_current_folder()
     verdict = replay(saved)
     if verdict.status != saved.status:
         output.progress(f"the saved verdict was {saved.status}, the new one is {verdict.status}")

@@ -51,7 +51,7 @@ def load_module(name: str) -> ModuleType:
     Raises:
         UsageError: there is no such module, or it fails while it is imported.
     """
-    _look_in_current_folder()
+    look_in_current_folder()
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
@@ -167,14 +167,15 @@ def describe(points: Mapping[str, Any]) -> str:
 
 
 def _finds(name: str) -> bool:
-    _look_in_current_folder()
+    look_in_current_folder()
     try:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
 
 
-def _look_in_current_folder() -> None:
+def look_in_current_folder() -> None:
+    """Put the current folder on the import path, as `python script.py` does."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.insert(0, here)

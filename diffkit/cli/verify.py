@@ -3,6 +3,8 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from diffkit.cli import output, targets
@@ -43,7 +45,9 @@ def _verify(target: Any, options: argparse.Namespace) -> Verdict:
     )
 
 
-def _verify_module(name: str, options: argparse.Namespace) -> tuple[list[Verdict], int]:
+def _verify_module(
+    name: str, options: argparse.Namespace
+) -> tuple[list[Verdict], dict[str, DiffkitError]]:
     from diffkit.verify.collect import collect, judge
 
     claims = collect(targets.load_module(name))
@@ -52,18 +56,23 @@ def _verify_module(name: str, options: argparse.Namespace) -> tuple[list[Verdict
             f"{name} holds no claims; decorate a function with @diffkit.claim(df=...), "
             f"or name one function: diffkit verify {name}:function"
         )
-    verdicts, refused = [], 0
+    verdicts: list[Verdict] = []
+    refused: dict[str, DiffkitError] = {}
     for number, found in enumerate(claims, start=1):
         output.progress(f"[{number}/{len(claims)}] {found.name}")
         try:
             verdicts.append(judge(found, seed=options.seed, budget=options.budget))
         except DiffkitError as error:
             print(f"diffkit: {found.name}: {error}", file=sys.stderr)
-            refused = min(refused or error.exit_status, error.exit_status, key=PRECEDENCE.index)
+            refused[found.name] = error
     return verdicts, refused
 
 
-def _finish(options: argparse.Namespace, verdicts: list[Verdict], refused: int = 0) -> int:
+def _finish(
+    options: argparse.Namespace,
+    verdicts: list[Verdict],
+    refused: Mapping[str, DiffkitError] = MappingProxyType({}),
+) -> int:
     if options.report:
         page = "\n".join(verdict.to_html() for verdict in verdicts)
         output.save(options.report, f"<!doctype html>\n<meta charset=utf-8>\n{page}\n")
@@ -74,8 +83,9 @@ def _finish(options: argparse.Namespace, verdicts: list[Verdict], refused: int =
     if len(verdicts) == 1 and not targets.is_module(options.target):
         status = output.emit_verdict(options, verdicts[0])
     else:
-        _emit_many(options, verdicts)
-        found = [refused, *(verdict.exit_status for verdict in verdicts)]
+        _emit_many(options, verdicts, refused)
+        found = [error.exit_status for error in refused.values()]
+        found += [verdict.exit_status for verdict in verdicts]
         status = min(found, key=PRECEDENCE.index)
     has_findings = any(verdict.findings for verdict in verdicts)
     if options.fail_on == "findings" and has_findings:
@@ -83,8 +93,14 @@ def _finish(options: argparse.Namespace, verdicts: list[Verdict], refused: int =
     return status
 
 
-def _emit_many(options: argparse.Namespace, verdicts: list[Verdict]) -> None:
-    data = {"schema": "diffkit.verdicts/1", "verdicts": [v.to_dict() for v in verdicts]}
+def _emit_many(
+    options: argparse.Namespace, verdicts: list[Verdict], refused: Mapping[str, DiffkitError]
+) -> None:
+    data = {
+        "schema": "diffkit.verdicts/1",
+        "verdicts": [v.to_dict() for v in verdicts],
+        "refused": {name: str(error) for name, error in refused.items()},
+    }
     output.emit(
         options,
         data,

@@ -87,6 +87,10 @@ class Verdict:
         """0 proved or supported, 1 refuted, 3 undecided."""
         return EXIT_STATUS[self.status]
 
+    def __bool__(self) -> bool:
+        """The same as `ok`, so that `if check(...)` means what it says."""
+        return self.ok
+
     def explain(self) -> str:
         """The verdict with its evidence table, as text."""
         lines = [str(self)]

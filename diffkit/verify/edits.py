@@ -40,7 +40,12 @@ class Candidate:
     @property
     def edit(self) -> str:
         """The edit's name in words."""
-        return self.words.format(*self.parts)
+        return self.words.format(*(_worded(part) for part in self.parts))
+
+
+def _worded(part: Any) -> str:
+    """An expression inside a sentence, a sum in parentheses."""
+    return f"({part})" if getattr(part, "is_Add", False) else str(part)
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,7 @@ def chain_factor(subject: Subject) -> Iterator[Candidate]:
     if subject.wrt is None:
         return
     for inner in _inner_functions(subject.target):
-        for argument in inner.args:
+        for argument in inner.args if not inner.is_Piecewise else ():
             rate = derivative(argument, subject.wrt)
             if rate not in (0, 1):
                 yield Candidate("missing chain factor {}", subject.claim * rate, (rate,))
@@ -182,8 +187,9 @@ def complement(subject: Subject) -> Iterator[Candidate]:
     for path, node in nodes(subject.claim):
         if node.is_Number:
             continue
-        name = f"lost minus: 1 - {node} for {node}"
-        yield Candidate(name, replace_at(subject.claim, path, 1 - node))
+        yield Candidate(
+            "lost minus: 1 - {} for {}", replace_at(subject.claim, path, 1 - node), (node, node)
+        )
         if node.is_Pow and node.exp == 2:
             yield Candidate(
                 "lost minus: 1 - {} for {}",

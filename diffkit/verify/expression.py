@@ -23,7 +23,17 @@ from diffkit.symbolic.prove import Proof, prove_equal
 from diffkit.verify import repair, reproducer
 from diffkit.verify.points import Point, points
 from diffkit.verify.question import Expr, Question, evaluated, walk
-from diffkit.verify.reading import Reading, confirm, display, floats, gap, number, read_point, where
+from diffkit.verify.reading import (
+    Reading,
+    around,
+    confirm,
+    display,
+    floats,
+    gap,
+    number,
+    read_point,
+    where,
+)
 
 BUDGET = {"fast": 48, "full": 400}
 #: A claim without a proof needs this many judged points to be called supported.
@@ -116,6 +126,11 @@ def _proved(
             evidence = confirm(question, question.quantity, reading)
             if evidence is not None and _has_branches(question.claimed):
                 return _refuted(question, question.quantity, reading, evidence, 1, with_repair)
+            if all(
+                read_point(question, near).outcome == "agrees" for near in around(question, point)
+            ):
+                alone = replace(reading, note="the claim holds around it")
+                return _refuted_at_kink(question, alone, with_repair=False)
             raise CertificateError(
                 f"a proof of {question.statement!r} ({proof.method}) is contradicted by ball "
                 f"arithmetic at {where(point)}; please report this formula"

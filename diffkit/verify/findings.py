@@ -163,6 +163,8 @@ def _wrong(what: Subject, answer: Answer, order: int, severity: Severity) -> Fin
     places = delicate_places(what, answer)
     first = places[0] if places else None
     kind, message = _diagnose(what, answer, first)
+    if severity == "warning":  # found beside the judged points: say which program gives it
+        message = f"{message} ({answer.dtype}, {answer.mode} mode)"
     where = first.line if first is not None else ""
     remedy = ""
     if kind in ("wrong-limit", "nan-gradient") and answer.truth.kind == "smooth":

@@ -82,13 +82,13 @@ def _without_claim(question: Question, point: Point, ladder: tuple[int, ...]) ->
         truth = rigorous(question, point, ladder)
     except (Singular, Undecidable, TimeLimitExceeded, UnsupportedFunction):
         return aside
-    near = list(_around(question, point))
+    near = list(around(question, point))
     if truth.kind != "smooth" or not near or any(_has_value(question, each) for each in near):
         return aside
     return Reading(point, truth, None, "disagrees", "the claim has no real value around it")
 
 
-def _around(question: Question, point: Point) -> Iterator[Point]:
+def around(question: Question, point: Point) -> Iterator[Point]:
     """Points close by inside the domain, all coordinates but whole numbers moved."""
     domains = question.domains
     for step in (-NEAR, NEAR):

@@ -3,7 +3,7 @@
 from fractions import Fraction
 from typing import Any
 
-from diffkit.core.errors import Undecidable
+from diffkit.core.errors import Undecidable, UsageError
 from diffkit.core.evidence import Evidence, Outcome
 from diffkit.core.verdict import Repair, Status, Verdict
 from diffkit.numeric.balls import arb
@@ -12,6 +12,7 @@ from diffkit.symbolic.inequalities import prove_relation
 from diffkit.symbolic.layout import show, source
 from diffkit.verify import repair
 from diffkit.verify.enclose import enclose_value
+from diffkit.verify.points import exact
 from diffkit.verify.question import Question
 
 _STATUS: dict[str, Status] = {"true": "proved", "false": "refuted"}
@@ -73,8 +74,15 @@ def judge_rounding(question: Question, *, with_repair: bool = True) -> Verdict:
     The enclosure of the value must lie within half a unit of the last printed place.
     """
     half = Fraction(1, 2) / Fraction(10) ** question.decimals
+    given = question.claim.points
+    if question.domains and not given:
+        names = ", ".join(sorted(question.domains))
+        raise UsageError(
+            f"a rounded value needs numbers for {names}: give points= (--arg NAME=VALUE)"
+        )
+    point = exact(given[0], question.domains) if given else {}
     try:
-        value = enclose_value(question.quantity, {})
+        value = enclose_value(question.quantity, point)
     except (Singular, Undecidable) as error:
         return Verdict(question.claim, "undecided", question.statement, scope=str(error))
     printed = Fraction(int(question.claimed.p), int(question.claimed.q))
