@@ -8,7 +8,6 @@ at 40 digits.  A JAX function is lifted first; its certificate compares the lowe
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from html import escape
 from typing import Any
 
 import sympy as sp
@@ -55,7 +54,7 @@ class Certificate:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Derivation:
     """A derivative: formula, steps, certificate, and a compiled function.
 
@@ -132,8 +131,8 @@ class Derivation:
         return self.formula.latex(style)
 
     def to_html(self) -> str:
-        """The result and its steps as a self-contained HTML fragment."""
-        return f'<div class="diffkit-derivation"><pre>{escape(self.text())}</pre></div>'
+        """The result and its steps as a self-contained HTML fragment, formulas as MathML."""
+        return "\n".join(each.html() for each in self.derivations)
 
     def to_dict(self) -> dict[str, Any]:
         """The derivation as plain data, with a schema version."""
@@ -166,8 +165,14 @@ class Derivation:
             return str(self.formula)
         return "\n".join(f"d/d{name} = {formula}" for name, formula in pairs)
 
+    def __repr__(self) -> str:
+        return str(self)
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex()}$"
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
 
 
 def derive(

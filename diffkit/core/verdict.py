@@ -43,7 +43,7 @@ class Repair:
     latex: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """What was decided about a claim.
 
@@ -202,6 +202,9 @@ class Verdict:
             )
         lines += [str(finding) for finding in self.findings]
         return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         return self.to_html()

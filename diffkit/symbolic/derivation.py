@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 import sympy as sp
 
@@ -75,8 +76,15 @@ class Step:
     def __str__(self) -> str:
         return f"{self.heading()}\n  {self.equation()}"
 
+    def html(self) -> str:
+        """Heading and equation, the equation as MathML."""
+        return f"<p>{escape(self.heading())}</p>{_mathml(self.before, self.after)}"
+
     def _repr_latex_(self) -> str:
         return f"$\\displaystyle {self.latex}$"
+
+    def _repr_html_(self) -> str:
+        return self.html()
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,13 @@ class Derivation:
         lines.append(f"\n$\\displaystyle {self._conclusion('latex')}$")
         return "\n".join(lines)
 
+    def html(self) -> str:
+        """An ordered list of steps with formulas as MathML, the result below it."""
+        items = "".join(f"<li>{step.html()}</li>" for step in self.steps)
+        notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in self.notes)
+        result = _mathml(self.claim, self.result)
+        return f'<div class="diffkit-derivation"><ol>{items}</ol>{notes}{result}</div>'
+
     def _conclusion(self, style: Style) -> str:
         return f"{show(self.claim, style)} = {show(self.result, style)}"
 
@@ -158,6 +173,13 @@ class Derivation:
 
     def _repr_markdown_(self) -> str:
         return self.markdown()
+
+    def _repr_html_(self) -> str:
+        return self.html()
+
+
+def _mathml(left: sp.Expr, right: sp.Expr) -> str:
+    return show(sp.Eq(left, right, evaluate=False), "mathml")
 
 
 def _inline(expr: sp.Expr, style: Style) -> str:
