@@ -181,7 +181,9 @@ class Formula:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<div>\\({escape(self.latex())}\\)</div>" + (f"<ul>{notes}</ul>" if notes else "")
+        return f"<div>{show(self._shown(), 'mathml')}</div>" + (
+            f"<ul>{notes}</ul>" if notes else ""
+        )
 
     def _shown(self) -> sp.Basic:
         return compose(self.node).expr

@@ -191,7 +191,13 @@ def _power_of(walk: _Walk, node: sp.Pow) -> Number:
     base = walk.memo[node.base]
     if node.exp.is_Rational:
         return walk.algebra.power(base, Fraction(int(node.exp.p), int(node.exp.q)))
-    return walk.algebra.function("pow")(base, walk.memo[node.exp])
+    power = walk.algebra.function("pow")(base, walk.memo[node.exp])
+    if node.exp.is_integer:
+        return power
+    # x**y of a real y is exp(y log x): it has no value unless x > 0, not even at the
+    # isolated points where y happens to be whole
+    has_no_log = walk.algebra.truth("le", base, walk.constant(0))
+    return walk.algebra.select(has_no_log, walk.algebra.constant(float("nan")), power)
 
 
 def _piecewise(walk: _Walk, node: sp.Piecewise) -> Number:
@@ -238,6 +244,11 @@ def _repeated(combine: Callable[[Any, Any], Any], empty: int) -> Callable[[_Walk
         index, low, high = node.limits[0]
         if high - low >= _MOST_TERMS:
             raise UnsupportedFunction(f"{str(node)[:60]!r} has more than {_MOST_TERMS} terms")
+        if high < low - 1:
+            raise UnsupportedFunction(
+                f"{str(node)[:60]!r} runs backwards, which books read in two ways; "
+                "give bounds in order"
+            )
         total = walk.constant(empty)
         for k in range(int(low), int(high) + 1):
             env = {**walk.env, index.name: walk.constant(k)}

@@ -16,6 +16,17 @@ FORMATS = ("text", "latex", "markdown", "html", "json")
 #: XLA on few CPU cores can deadlock in a program with several LU factorisations without this.
 SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 
+#: What a defect of diffkit shows as.
+DEFECTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 EXAMPLES = """\
 examples:
   diffkit derive "log(1 + exp(-x))" --steps
@@ -45,6 +56,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of stdout left (`| head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except RecursionError:
+        print("diffkit: the input is nested too deeply; write it flatter", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"diffkit: {error}; free or choose another place", file=sys.stderr)
+        return 2
+    except DEFECTS as error:
+        # the outermost boundary: a defect of diffkit must not look like a refutation (status 1)
+        if os.environ.get("DIFFKIT_TRACEBACK"):
+            raise
+        print(
+            f"diffkit: internal error ({type(error).__name__}: {error}); please report this "
+            "command, with the traceback that DIFFKIT_TRACEBACK=1 shows",
+            file=sys.stderr,
+        )
+        return 2
     except KeyboardInterrupt:
         print("diffkit: interrupted; finished work is kept", file=sys.stderr)
         return 130

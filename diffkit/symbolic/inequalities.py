@@ -172,10 +172,11 @@ class _Inequality:
     def refuted(self, point: Point) -> Proof:
         where = ", ".join(f"{s} = {x}" for s, x in point.items()) or "these numbers"
         low, high = enclose(self.difference, {s: (x, x) for s, x in point.items()}, 40)
-        middle = float((low + high) / 2)
-        scope = f"at {where} the right side minus the left side is {middle:.6g}"
+        middle = Fraction((low + high) / 2)  # may be beyond every double
+        gap = sp.Rational(middle.numerator, middle.denominator).evalf(6)
+        scope = f"at {where} the right side minus the left side is {gap}"
         if self.both_signs or self.relation.gts == self.relation.lhs:
-            scope = f"at {where} the left side minus the right side is {middle:.6g}"
+            scope = f"at {where} the left side minus the right side is {gap}"
         return Proof(
             "false", "enclosure at a point", scope, 0.0, {s.name: x for s, x in point.items()}
         )

@@ -73,7 +73,7 @@ _SYMPY: dict[str, Callee] = {
     "beta": Callee(sp.beta, 2, 2),
     "polygamma": Callee(sp.polygamma, 2, 2),
     "binomial": Callee(sp.binomial, 2, 2),
-    "LambertW": Callee(sp.LambertW, 1, 2),
+    "LambertW": Callee(sp.LambertW, 1, 1),
     "pow": Callee(sp.Pow, 2, 2),
 }
 

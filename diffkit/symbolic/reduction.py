@@ -437,7 +437,7 @@ class Reduction:
         if kernel is not None and kernel.kind == "log":
             factor, number = kernel.parts
             if factor is None:
-                return self._number_power(Fraction(number), times)
+                return self._number_power(Fraction(int(number)), times)
             return self.factor_power(factor, times)
         if kernel is not None and kernel.kind == "LambertW":
             # W exp(W) = u, so exp(W) = u/W, which is positive.

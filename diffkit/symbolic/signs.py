@@ -95,6 +95,8 @@ class Range:
 
     def reciprocal(self) -> "Range":
         """The range of 1/x where x is not zero."""
+        if self.low == self.high == 0:
+            return Range()  # 1/0 is no number: nothing is known of it
         if self.low >= 0:
             low = Fraction(0) if self.high == inf else 1 / self.high
             high = inf if self.low == 0 else 1 / self.low
@@ -129,7 +131,9 @@ def _times(a: tuple[Bound, bool], b: tuple[Bound, bool]) -> tuple[Bound, bool]:
     if x == 0 or y == 0:
         closed = (x == 0 and not x_open) or (y == 0 and not y_open)
         return Fraction(0), not closed
-    return x * y if inf in (abs(x), abs(y)) else Fraction(x) * Fraction(y), x_open or y_open
+    if inf in (abs(x), abs(y)):  # not x * y: a huge fraction is no float
+        return inf if (x > 0) == (y > 0) else -inf, x_open or y_open
+    return Fraction(x) * Fraction(y), x_open or y_open
 
 
 def _length(x: Bound) -> int:
@@ -228,7 +232,9 @@ class _Ranges:
             )
         if exponent.is_even:
             return _NONNEGATIVE
-        return _POSITIVE if not exponent.is_integer else Range()
+        # a whole exponent or a real one that may be whole: a negative base has either sign
+        is_power_of_positive = base.low >= 0 or (exponent.is_Rational and not exponent.is_integer)
+        return _POSITIVE if is_power_of_positive else Range()
 
     def function(self, expr: sp.Expr) -> Range:
         name = expr.func.__name__

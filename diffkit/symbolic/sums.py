@@ -97,7 +97,9 @@ def _term_sum(
     if geometric is not None and high is sp.oo:
         first, ratio = geometric
         reach = range_of(definition(ratio), domains)
-        if not (reach.low >= -1 and reach.high <= 1):
+        above = reach.low > -1 or (reach.low == -1 and reach.open_low)
+        below = reach.high < 1 or (reach.high == 1 and reach.open_high)
+        if not (above and below):
             raise NoClosedForm(
                 f"the sum of {term} converges for |{ratio}| < 1 only; give such a domain"
             )
@@ -147,7 +149,7 @@ def _integral(node: sp.Integral, domains: Domains) -> sp.Expr:
     if (low, high) == (-sp.oo, sp.oo):
         return sp.Add(*(_gaussian_moment(term, variable, domains) for term in terms))
     if node.function.is_polynomial(variable) and not node.function.has(sp.oo):
-        antiderivative = sp.integrate(node.function.as_poly(variable)).as_expr()
+        antiderivative = sp.Poly(node.function, variable).integrate(variable).as_expr()
         return antiderivative.subs(variable, high) - antiderivative.subs(variable, low)
     raise NoClosedForm(
         f"{node} is not in the table (polynomials, and Gaussian moments over the real line); "

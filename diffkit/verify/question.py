@@ -20,6 +20,7 @@ from diffkit.symbolic.symbols import symbol
 Expr = Any
 Form = Literal["value", "relation", "rounding"]
 
+HIGHEST_ORDER = 64
 _NAME = re.compile(r"[^\W\d]\w*")
 _RELATION = re.compile(r"^\s*(<=|>=|<|>|==|!=|≤|≥)")
 _ROUNDING = re.compile(r"^\s*~\s*([+-]?\d+(?:\.(\d*))?)\s*$")
@@ -113,6 +114,8 @@ def read(
         raise UsageError(f'kind="{kind}" needs a JAX function; for a formula use kind="gradient"')
     if kind == "hessian":
         order = 2
+    if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= HIGHEST_ORDER:
+        raise UsageError(f"order={order!r}; write a whole number from 1 to {HIGHEST_ORDER}")
     names = _names(target)
     domains = _domains(domain, names, wrt)
     integers = [name for name, where in domains.items() if where.integer]
@@ -220,7 +223,7 @@ def _claimed(
         digits = rounding.group(2) or ""
         return "rounding", None, parse(rounding.group(1)), len(digits)
     expr = _bind(claimed, known, free, integers)
-    if getattr(expr, "is_Boolean", False):
+    if getattr(expr, "is_Boolean", False) or getattr(expr, "is_Relational", False):
         raise UsageError('a claimed relation is written after the quantity: ">= 0", not a full one')
     return "value", None, expr, 0
 

@@ -7,6 +7,7 @@ closed form (symbolic differentiation) and high-precision difference quotients.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from math import isfinite
 from typing import Any
 
 from diffkit.bridge.interpret import interpret_expression
@@ -294,6 +295,8 @@ def display(enclosure: Enclosure | None) -> str:
         return "no real value"
     if enclosure.ball is None:
         return str(enclosure.value)
+    if not isfinite(enclosure.value):  # beyond every double: the ball prints itself
+        return str(enclosure.ball.mid())[:24]
     guess = Fraction(enclosure.value).limit_denominator(1000)
     if abs(guess) < 10**6 and (guess != 0 or enclosure.value == 0) and _holds(enclosure, guess):
         return str(guess)

@@ -1,9 +1,10 @@
 """Judge claims that are no equality: inequalities, and values rounded as they are printed."""
 
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from diffkit.core.errors import Undecidable, UsageError
+from diffkit.core.errors import CertificateError, DiffkitError, Undecidable, UsageError
 from diffkit.core.evidence import Evidence, Outcome
 from diffkit.core.verdict import Repair, Status, Verdict
 from diffkit.numeric.balls import arb
@@ -12,8 +13,9 @@ from diffkit.symbolic.inequalities import prove_relation
 from diffkit.symbolic.layout import show, source
 from diffkit.verify import repair
 from diffkit.verify.enclose import enclose_value
-from diffkit.verify.points import exact
+from diffkit.verify.points import exact, points
 from diffkit.verify.question import Question
+from diffkit.verify.reading import where
 
 _STATUS: dict[str, Status] = {"true": "proved", "false": "refuted"}
 _OUTCOME: dict[Status, Outcome] = {
@@ -27,6 +29,9 @@ def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
     """Decide whether a relation holds on the whole domain."""
     proof = prove_relation(question.relation, question.domains)
     status = _STATUS.get(proof.status, "undecided")
+    scope = "; ".join(part for part in (proof.method, proof.scope) if part)
+    if status == "proved":
+        status, scope = _heard(question, scope)
     witness = getattr(proof, "witness", None) or None
     contradiction = ""
     if status == "refuted" and witness:
@@ -39,7 +44,7 @@ def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
         claim=question.claim,
         status=status,
         statement=question.statement,
-        scope="; ".join(part for part in (proof.method, proof.scope) if part),
+        scope=scope,
         evidence=(
             Evidence(
                 "sign analysis",
@@ -52,6 +57,64 @@ def judge_relation(question: Question, *, with_repair: bool = True) -> Verdict:
         counterexample={name: float(value) for name, value in witness.items()} if witness else None,
         contradiction=contradiction,
     )
+
+
+def _heard(question: Question, scope: str) -> tuple[Status, str]:
+    """Put a proved relation before ball arithmetic at points, the user's first."""
+    held = 0
+    for point in points(question.domains, given=question.claim.points, count=POINTS):
+        holds = holds_at(question.relation, point)
+        if holds is False:
+            raise CertificateError(
+                f"a proof of {question.statement!r} is contradicted by ball arithmetic at "
+                f"{where(point)}; please report this formula"
+            )
+        held += holds is True
+    if not held and question.domains:
+        return "undecided", "the relation has no value at any judged point; give domain= or points="
+    return "proved", f"{scope}; ball arithmetic agrees at {held} points" if held else scope
+
+
+def holds_at(relation: Any, point: Mapping[str, Fraction]) -> bool | None:
+    """Whether a relation holds at an exact point; None where it has no value or is not decided."""
+    name = relation.func.__name__
+    if name in ("BooleanTrue", "BooleanFalse"):  # decided as soon as it was written down
+        return name == "BooleanTrue"
+    if name in ("And", "Or"):
+        parts = [holds_at(part, point) for part in relation.args]
+        decisive = name == "Or"
+        if decisive in parts:
+            return decisive
+        return None if None in parts else not decisive
+    if not getattr(relation, "is_Relational", False):
+        return None
+    try:
+        left, right = (enclose_value(side, point).ball for side in relation.args)
+    except DiffkitError:
+        return None
+    test = _TESTS.get(name)
+    if test is None or left is None or right is None:
+        return None
+    if test(left, right):
+        return True
+    return False if _TESTS[_OPPOSITE[name]](left, right) else None
+
+
+#: A comparison of balls is true only when it holds for every pair of their numbers.
+_TESTS: dict[str, Callable[[Any, Any], bool]] = {
+    "StrictLessThan": lambda a, b: bool(a < b),
+    "LessThan": lambda a, b: bool(a <= b),
+    "StrictGreaterThan": lambda a, b: bool(a > b),
+    "GreaterThan": lambda a, b: bool(a >= b),
+}
+_OPPOSITE = {
+    "StrictLessThan": "GreaterThan",
+    "LessThan": "StrictGreaterThan",
+    "StrictGreaterThan": "LessThan",
+    "GreaterThan": "StrictLessThan",
+}
+#: Points at which a proved relation is heard by ball arithmetic.
+POINTS = 24
 
 
 def _turned(question: Question) -> Repair | None:

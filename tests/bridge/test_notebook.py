@@ -1,6 +1,6 @@
 """What a notebook shows of a formula, a derivation, its steps and a verdict."""
 
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -23,7 +23,7 @@ def shown():
 
 @pytest.mark.parametrize("name", ["formula", "derivation", "step"])
 def test_mathematics_is_mathml_that_a_browser_can_parse(name):
-    page = ElementTree.fromstring(f"<body>{shown()[name]._repr_html_()}</body>")
+    page = ET.fromstring(f"<body>{shown()[name]._repr_html_()}</body>")
     assert next(page.iter(MATH), None) is not None
 
 
@@ -38,4 +38,4 @@ def test_latex_stands_between_dollar_signs(name):
 def test_a_verdict_with_a_relation_sign_is_escaped():
     verdict = check("x**2", ">= 0", kind="value")
     assert "&gt;= 0" in verdict._repr_html_()
-    ElementTree.fromstring(verdict._repr_html_())
+    ET.fromstring(verdict._repr_html_())
