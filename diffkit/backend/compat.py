@@ -87,6 +87,17 @@ def called_jaxpr(eqn: Any) -> Any | None:
     return None
 
 
+def primitives(jaxpr: Any) -> set[str]:
+    """The names of all primitives of a jaxpr, those of the jaxprs it calls included."""
+    found = set()
+    for eqn in open_jaxpr(jaxpr)[0].eqns:
+        found.add(eqn.primitive.name)
+        inner = called_jaxpr(eqn)
+        if inner is not None:
+            found |= primitives(inner)
+    return found
+
+
 def called_name(eqn: Any) -> str:
     """The name of the function a jit or custom_jvp_call equation stands for, or ""."""
     name = eqn.params.get("name", "")

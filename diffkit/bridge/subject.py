@@ -191,6 +191,11 @@ class Subject:
         return found
 
 
+def rate(phi: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """The derivative of a function of a scalar, by forward mode."""
+    return lambda t: jax.jvp(phi, (t,), (jnp.ones_like(t),))[1]
+
+
 def weighted(weights: Any, values: Any) -> Any:
     """<weights, values> where a weight of 0 hides even a nan: that entry was not asked about."""
     return jnp.sum(jnp.where(weights != 0, weights * values, 0))

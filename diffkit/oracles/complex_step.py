@@ -1,7 +1,5 @@
 """The complex step: Im f(x + ih)/h, for programs made of holomorphic primitives only."""
 
-from typing import Any
-
 import jax.numpy as jnp
 import numpy as np
 
@@ -29,7 +27,7 @@ def estimate(subject: Subject, probe: Probe) -> Estimate:
         UnsupportedPrimitive: the program is not made of holomorphic primitives (abs, max, where,
             comparisons), where a complex step would be wrong without a word.
     """
-    foreign = sorted(_primitives(subject.jaxpr("float64")) - HOLOMORPHIC)
+    foreign = sorted(compat.primitives(subject.jaxpr("float64")) - HOLOMORPHIC)
     if foreign:
         raise UnsupportedPrimitive(
             f"no complex step through {', '.join(foreign)}: not holomorphic; use differences"
@@ -47,14 +45,3 @@ def estimate(subject: Subject, probe: Probe) -> Estimate:
             return complex_step(phi, 0.0)
         except TypeError as error:  # a library function that refuses complex arguments
             raise UnsupportedPrimitive(f"no complex step: {str(error).splitlines()[0]}") from error
-
-
-def _primitives(jaxpr: Any) -> set[str]:
-    opened, _ = compat.open_jaxpr(jaxpr)
-    found = set()
-    for eqn in opened.eqns:
-        found.add(eqn.primitive.name)
-        inner = compat.called_jaxpr(eqn)
-        if inner is not None:
-            found |= _primitives(inner)
-    return found

@@ -5,7 +5,7 @@ from typing import Any
 import jax
 
 from diffkit.bridge.batch import Row
-from diffkit.bridge.subject import Subject
+from diffkit.bridge.subject import Subject, rate
 
 NAME = "forward"
 GROUP = "AD rules"
@@ -17,14 +17,10 @@ def row(subject: Subject, order: int) -> Row:
     def derivative(leaves: Any, tangent: Any, cotangent: Any) -> Any:
         phi = subject.line(leaves, tangent, cotangent)
         for _ in range(order):
-            phi = _jvp(phi)
+            phi = rate(phi)
         return phi(_zero(leaves, subject))
 
     return derivative
-
-
-def _jvp(phi: Any) -> Any:
-    return lambda t: jax.jvp(phi, (t,), (jax.numpy.ones_like(t),))[1]
 
 
 def _zero(leaves: Any, subject: Subject) -> Any:

@@ -1,6 +1,5 @@
 """Taylor mode: `jax.experimental.jet`, whose rules are not those of jvp and vjp."""
 
-from math import factorial
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,10 +15,9 @@ GROUP = "AD rules"
 def row(subject: Subject, order: int) -> Row:
     """n-th derivative along the line from the truncated Taylor series of the program.
 
-    jet takes and returns derivatives, not coefficients, so no factorial is left over;
-    `factorial` appears only for the series of the straight line, whose terms vanish.
+    jet takes and returns derivatives, not coefficients, so no factorial is left over.
     """
-    series = [1.0 / factorial(1), *[0.0] * (order - 1)]
+    series = [1.0, *[0.0] * (order - 1)]  # of t itself
 
     def derivative(leaves: Any, tangent: Any, cotangent: Any) -> Any:
         phi = subject.line(leaves, tangent, cotangent)

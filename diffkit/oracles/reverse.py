@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from diffkit.bridge.batch import Row
-from diffkit.bridge.subject import Subject, weighted
+from diffkit.bridge.subject import Subject, rate, weighted
 
 NAME = "reverse"
 GROUP = "AD rules"
@@ -22,13 +22,9 @@ def row(subject: Subject, order: int) -> Row:
                 return weighted(cotangent, jax.tree.leaves(subject.call(*moved))[0])
             phi = subject.line(moved, tangent, cotangent)
             for _ in range(order - 1):
-                phi = _jvp(phi)
+                phi = rate(phi)
             return phi(jnp.zeros((), x.dtype))
 
         return weighted(tangent, jax.grad(inner)(leaves[subject.wrt]))
 
     return derivative
-
-
-def _jvp(phi: Any) -> Any:
-    return lambda t: jax.jvp(phi, (t,), (jnp.ones_like(t),))[1]

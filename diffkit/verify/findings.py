@@ -292,19 +292,8 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:
-    return not CUSTOM_RULES.isdisjoint(_primitives(what.jaxpr(dtype)))
+    return not CUSTOM_RULES.isdisjoint(compat.primitives(what.jaxpr(dtype)))
 
 
 def _has_primitive(what: Subject, dtype: str, name: str) -> bool:
-    return name in _primitives(what.jaxpr(dtype))
-
-
-def _primitives(jaxpr: Any) -> set[str]:
-    opened, _ = compat.open_jaxpr(jaxpr)
-    found = set()
-    for eqn in opened.eqns:
-        found.add(eqn.primitive.name)
-        inner = compat.called_jaxpr(eqn)
-        if inner is not None:
-            found |= _primitives(inner)
-    return found
+    return name in compat.primitives(what.jaxpr(dtype))
