@@ -10,6 +10,7 @@ import json
 import math
 import os
 import platform
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,15 +92,14 @@ def cold(contenders: Mapping[str, Contender], rounds: int = 3) -> Times:
 
 
 def forget() -> None:
-    """Empty the caches of SymPy, of JAX and of diffkit's lowering."""
+    """Empty the caches of SymPy, of JAX and of diffkit."""
     import jax
     from sympy.core.cache import clear_cache
 
-    from diffkit.bridge import lower
-
     clear_cache()
     jax.clear_caches()
-    for held in vars(lower).values():
+    modules = [module for name, module in sys.modules.items() if name.startswith("diffkit.")]
+    for held in {id(each): each for module in modules for each in vars(module).values()}.values():
         if hasattr(held, "cache_clear"):
             held.cache_clear()
 

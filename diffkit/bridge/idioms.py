@@ -54,11 +54,16 @@ def recognise(eqn: Any) -> Callable[..., sp.Basic] | None:
         return None
     types = tuple(_type_of(atom) for atom in eqn.invars)
     for candidate in _candidates(name):
-        if len(types) in candidate.arities:
-            traced = _trace(candidate.function, types, compat.x64_enabled())
-            if traced is not None and _is_same_call(eqn, traced):
-                return candidate.meaning
+        if len(types) in candidate.arities and stands_for(eqn, candidate.function):
+            return candidate.meaning
     return None
+
+
+def stands_for(eqn: Any, function: Callable[..., Any]) -> bool:
+    """Whether a call is `function`: its jaxpr equals a fresh trace of it at the same types."""
+    types = tuple(_type_of(atom) for atom in eqn.invars)
+    traced = _trace(function, types, compat.x64_enabled())
+    return traced is not None and _is_same_call(eqn, traced)
 
 
 def _type_of(atom: Any) -> tuple[tuple[int, ...], str, bool]:
