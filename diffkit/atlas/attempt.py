@@ -3,7 +3,9 @@
 What is lifted is the weighted sum of the function's results, so that a gradient exists.  A lifted
 formula is accepted when its value and gradient agree with the function's own value and `jax.grad`
 in float64.  The bound is a mixed forward-backward one: the formula may answer what the function
-answers at arguments that differ by one part in 2**42, and be off by one part in 2**42 of that.
+answers at arguments that differ by `GRANTED` units in the last place, and be off by as much of
+that.  The unit is that of the narrowest floating dtype the function computes in: some round to
+float32 inside, which no formula repeats.
 """
 
 import re
@@ -37,8 +39,8 @@ from diffkit.tensor.nodes import topological
 
 LIFTED, OPAQUE, REFUSED, FAILED = ("lifted", "opaque", "refused", "failed")
 
-#: Relative size of the change of arguments and results that is granted.
-GRANTED = 2.0**-42
+#: Change of arguments and results that is granted, in units in the last place.
+GRANTED = 2.0**10
 #: Perturbed arguments at which the function is asked how sensitive it is, and a factor for the
 #: directions that were not tried.
 PERTURBATIONS = 2
@@ -146,19 +148,29 @@ def attempt(function: PublicFunction, *, seconds: float) -> Attempt:
 
 def _lifted(function: PublicFunction) -> Attempt:
     formula = lift(function.scalar, *map(jnp.asarray, function.args))
-    names = dict(zip(range(len(function.args)), formula.names, strict=True))
     given = dict(zip(formula.names, function.args, strict=True))
     value = float(np.asarray(_evaluate(formula, given)))
-    gradients = [
-        np.broadcast_to(_evaluate(formula.grad(names[k]), given), function.args[k].shape)
-        for k in function.wrt
-    ]
+    gradients = [_gradient(formula, formula.names[k], given) for k in function.wrt]
     certificate = _certify(function, value, gradients)
     opaque = _opaque(formula)
     if not certificate.holds:
         message = "the formula disagrees with the function beyond the bound"
         return Attempt(function.name, FAILED, certificate, opaque, message=message)
     return Attempt(function.name, OPAQUE if opaque else LIFTED, certificate, opaque)
+
+
+def _gradient(formula: Formula, name: str, given: Mapping[str, np.ndarray]) -> np.ndarray:
+    """The gradient by one argument, which has its shape unless it is the same number everywhere.
+
+    Raises:
+        CertificateError: it has another shape.
+    """
+    found, shape = _evaluate(formula.grad(name), given), given[name].shape
+    if found.ndim and found.shape != shape:
+        raise CertificateError(
+            f"the gradient by {name} has shape {found.shape}, the argument has {shape}"
+        )
+    return np.broadcast_to(found, shape)
 
 
 def _evaluate(formula: Formula, given: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -173,14 +185,15 @@ def _opaque(formula: Formula) -> tuple[str, ...]:
 
 def _certify(function: PublicFunction, value: float, gradients: list[np.ndarray]) -> Certificate:
     """Errors of the formula and what the function's own sensitivity grants."""
+    granted = GRANTED * census.precision(census.program(function))
     true_value, true_gradients = _answers(function)
-    nearby = [_answers(each) for each in perturbed(function)]
-    value_bound = GRANTED * _magnitude(function) + UNTRIED * max(
+    nearby = [_answers(each) for each in perturbed(function, granted)]
+    value_bound = granted * _magnitude(function) + UNTRIED * max(
         abs(each - true_value) for each, _ in nearby
     )
     errors = [_distance(a, b) for a, b in zip(gradients, true_gradients, strict=True)]
     bounds = [
-        GRANTED * float(np.max(np.abs(g)))
+        granted * float(np.max(np.abs(g)))
         + UNTRIED * max(_distance(each[k], g) for _, each in nearby)
         for k, g in enumerate(true_gradients)
     ]
@@ -201,12 +214,12 @@ def _answers(function: PublicFunction) -> tuple[float, tuple[np.ndarray, ...]]:
     return value, gradient(function, function.wrt)
 
 
-def perturbed(function: PublicFunction) -> Iterator[PublicFunction]:
-    """The function at arguments changed by one part in 2**42, entry by entry up or down."""
+def perturbed(function: PublicFunction, change: float) -> Iterator[PublicFunction]:
+    """The function at arguments changed by a relative amount, entry by entry up or down."""
     rng = np.random.default_rng(zlib.crc32(function.name.encode()))
     for _ in range(PERTURBATIONS):
         signs = (rng.choice((-1.0, 1.0), each.shape) for each in function.args)
-        args = (a * (1 + GRANTED * sign) for a, sign in zip(function.args, signs, strict=True))
+        args = (a * (1 + change * sign) for a, sign in zip(function.args, signs, strict=True))
         yield replace(function, args=tuple(args))
 
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
+import jax.numpy as jnp
+
 from diffkit.atlas.public_functions import PublicFunction
 from diffkit.backend import compat
 
@@ -32,6 +34,19 @@ def idioms(jaxpr: Any) -> tuple[str, ...]:
     """
     names = {compat.called_name(eqn) for eqn in equations(jaxpr) if _is_call(eqn)}
     return tuple(sorted(name for name in names if name.isidentifier()))
+
+
+def precision(jaxpr: Any) -> float:
+    """Spacing of 1 in the narrowest floating dtype of any value in a jaxpr.
+
+    >>> import jax.numpy as jnp
+    >>> precision(compat.trace(lambda x: jnp.sin(x.astype("bfloat16")), jnp.ones(2))) == 2**-7
+    True
+    """
+    avals = (atom.aval for eqn in equations(jaxpr) for atom in (*eqn.invars, *eqn.outvars))
+    dtypes = {aval.dtype for aval in avals if hasattr(aval, "dtype")}
+    floats = [each for each in dtypes if jnp.issubdtype(each, jnp.floating)]
+    return max((float(jnp.finfo(each).eps) for each in floats), default=float(jnp.finfo(float).eps))
 
 
 def _is_call(eqn: Any) -> bool:

@@ -5,6 +5,8 @@ of a submodule (the methods of a distribution); `REFUSED` the reason why a funct
 at all.
 """
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -19,6 +21,12 @@ _MASK = np.array([True, False, True, True])
 _PIVOTS = np.array([1, 1, 2], dtype=np.int32)
 _ROWS = np.array([[0], [2], [1]])
 _EDGES = np.array([0.0, 0.3, 0.6, 1.0])
+
+
+def _symmetric(x: Any) -> Any:
+    """Half of x + x^T: a function that reads one triangle has a gradient only in symmetric x."""
+    return (x + x.T) / 2
+
 
 _NN = {
     "dot_product_attention": Recipe("ABC"),
@@ -153,9 +161,9 @@ _SPECIAL = {
 }
 
 _SCIPY_LINALG = {
-    "cho_factor": Recipe("S"),
+    "cho_factor": Recipe("S", lambda f, x: f(_symmetric(x))),
     "cho_solve": Recipe("Lb", lambda f, x, y: f((x, True), y)),
-    "cholesky": Recipe("S"),
+    "cholesky": Recipe("S", lambda f, x: f(_symmetric(x))),
     "convolution_matrix": Recipe("b", lambda f, x: f(x, 4)),
     "eigh": Recipe("S"),
     "eigh_tridiagonal": Recipe("vb", lambda f, x, y: f(x, y, eigvals_only=True)),

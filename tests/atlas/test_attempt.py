@@ -122,6 +122,15 @@ def test_a_certificate_holds_when_both_errors_are_within_their_bounds(errors, ho
     assert Certificate(value, 1.0, gradient, 1.0).holds is holds
 
 
+def test_a_function_that_rounds_to_float32_inside_is_judged_at_float32():
+    def rounds(x):
+        return jnp.sin(x.astype(jnp.float32)).astype(jnp.float64)
+
+    found = attempt(function(rounds, 0.3), seconds=SECONDS)
+    assert found.status == "lifted"
+    assert 1e-10 < found.certificate.value_error < found.certificate.value_bound < 1e-2
+
+
 def test_the_bound_grows_with_the_condition_of_the_function():
     def bound(scale: float) -> float:
         steep = function(lambda x: jnp.sin(scale * x), 1.0)
