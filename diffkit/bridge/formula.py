@@ -1,11 +1,14 @@
 """`Formula`: one type for scalars and arrays, from text, from SymPy or lifted from JAX.
 
-A formula is a node with named inputs.  Nothing here imports JAX: a formula made from text is
-differentiated, shown and proved without it; only `lower` and calling need it.
+A formula is a node with named inputs.  Where every input reaches the result entry by entry it is
+one scalar expression (`sympy`), else its node is differentiated and shown as matrix algebra.
+Nothing here imports JAX: a formula made from text is differentiated, shown and proved without it;
+only `lower` and calling need it.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from html import escape
 from typing import Any
 
@@ -19,9 +22,11 @@ from diffkit.symbolic.nth import nth_derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.textbook import textbook
-from diffkit.tensor.compose import Composed, compose, differentiate
+from diffkit.tensor import build, sweep, views
+from diffkit.tensor.compose import Composed, compose, differentiate, is_elementwise
 from diffkit.tensor.nodes import Node, Shape, Var, map_node, topological, var
 from diffkit.tensor.substitute import substitute, symbols_of
+from diffkit.typeset import Style
 
 Wrt = str | int | sp.Symbol
 Styles = ("matrix", "index", "differential")
@@ -29,7 +34,7 @@ Styles = ("matrix", "index", "differential")
 
 @dataclass(frozen=True)
 class Formula:
-    """A function of named inputs, applied entry by entry when they are arrays.
+    """A function of named inputs.
 
     Args:
         node: What it computes.
@@ -82,11 +87,26 @@ class Formula:
         """Names of the inputs, in order."""
         return tuple(each.name for each in self.inputs)
 
+    @cached_property
+    def is_elementwise(self) -> bool:
+        """Whether every input reaches the result entry by entry, so that `sympy` exists."""
+        rank = len(self.shape)
+        node = self.node
+        if len(node.shape) > rank:
+            return False
+        axes = (None,) * (rank - len(node.shape)) + tuple(range(len(node.shape)))
+        return is_elementwise(views.View(node, axes, self.shape))
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether result and inputs are numbers."""
+        return not self.shape and not any(each.shape for each in self.inputs)
+
     def sympy(self) -> sp.Basic:
         """The formula as one SymPy expression, to be applied entry by entry.
 
         Raises:
-            UsageError: it holds an array of constants.
+            UsageError: it is no elementwise formula, or holds an array of constants.
         """
         composed = self.composed()
         if composed.arrays:
@@ -98,7 +118,16 @@ class Formula:
         return composed.expr
 
     def composed(self) -> Composed:
-        """The formula as one expression, with symbols for constant arrays."""
+        """The formula as one expression, with symbols for constant arrays.
+
+        Raises:
+            UsageError: it is no elementwise formula.
+        """
+        if not self.is_elementwise:
+            raise UsageError(
+                f"{self.name or 'the formula'} joins the entries of arrays, so it is no scalar "
+                "expression; use grad, jacobian, hessian, latex and lower of the formula itself"
+            )
         return compose(self.node)
 
     def with_expression(self, expr: sp.Basic, notes: Iterable[str] = ()) -> "Formula":
@@ -109,18 +138,35 @@ class Formula:
         return replace(self, node=_as_map(expr, kept), notes=merged, name="")
 
     def grad(self, wrt: Wrt | tuple[Wrt, ...] | None = None) -> Any:
-        """The derivative by `wrt`, elementwise when the result is an array.
+        """The gradient by `wrt`; the elementwise derivative when the formula is elementwise.
 
         Args:
             wrt: Name or position of an input, or a tuple of them (then the result is a tuple);
                 None when there is only one input.
 
         Raises:
-            UsageError: `wrt` names no input, or an input of whole numbers or booleans.
+            UsageError: `wrt` names no input, or an input of whole numbers or booleans; or the
+                result is an array whose entries join several entries of the input.
         """
-        if isinstance(wrt, tuple):
-            return tuple(self.grad(each) for each in wrt)
-        return self._grad(self.input(wrt))
+        if self.is_elementwise and (self.shape or self.is_scalar):
+            if isinstance(wrt, tuple):
+                return tuple(self._grad(self.input(each)) for each in wrt)
+            return self._grad(self.input(wrt))
+        if self.shape:
+            raise UsageError(
+                f"{self.name or 'the formula'} has a result of shape {self.shape} that is not "
+                "elementwise in its inputs; ask for jacobian(wrt) instead of grad(wrt)"
+            )
+        targets = [self.input(each) for each in (wrt if isinstance(wrt, tuple) else (wrt,))]
+        nodes = sweep.gradient(self.node, targets)
+        found = tuple(
+            self.with_node(node, each.shape) for node, each in zip(nodes, targets, strict=True)
+        )
+        return found if isinstance(wrt, tuple) else found[0]
+
+    def with_node(self, node: Node, shape: Shape) -> "Formula":
+        """A formula of the same inputs that computes another node."""
+        return replace(self, node=node, shape=shape, name="")
 
     def nth(
         self,
@@ -133,6 +179,8 @@ class Formula:
         target = self.input(wrt)
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise UsageError(f"the order must be a whole number >= 0, not {n!r}")
+        if not self.is_elementwise:
+            return self._nth_of_array(target, n)
         composed = self.composed()
         if n > 1 and not composed.arrays and not conventions:
             domains = dict(self.domains)
@@ -144,21 +192,56 @@ class Formula:
             result = result._grad(target, conventions)
         return result
 
-    def jacobian(self, wrt: Wrt | None = None) -> "Formula":
-        """The Jacobian of a formula of numbers, which is its derivative."""
-        self._needs_numbers("jacobian")
-        return self._grad(self.input(wrt))
+    def _nth_of_array(self, target: Var, n: int) -> "Formula":
+        """Derivatives by a number, one after the other; by an array up to the second."""
+        if target.shape and n > 2:
+            raise UsageError(
+                f"a derivative of order {n} by an array has {n} times its axes; orders 1 and 2 "
+                "are grad (or jacobian) and hessian"
+            )
+        if target.shape:
+            return (self.hessian if n == 2 else self.grad)(target.name) if n else self
+        result = self
+        for _ in range(n):
+            result = result.jacobian(target.name)
+        return result
 
-    def hessian(self, wrt: Wrt | None = None) -> "Formula":
-        """The Hessian of a formula of numbers, which is its second derivative."""
-        self._needs_numbers("hessian")
-        return self.nth(wrt, 2)
+    def jacobian(self, wrt: Wrt | None = None) -> "Formula":
+        """The Jacobian: the axes of the result, then those of the input."""
+        target = self.input(wrt)
+        if self.is_scalar:
+            return self._grad(target)
+        node = sweep.jacobian(self._whole(), target)
+        return self.with_node(node, (*self.shape, *target.shape))
+
+    def hessian(self, wrt: Wrt | tuple[Wrt, Wrt] | None = None) -> "Formula":
+        """The Hessian of a formula with a number as result; of a pair, the mixed block.
+
+        Raises:
+            UsageError: the result is an array.
+        """
+        left, right = wrt if isinstance(wrt, tuple) else (wrt, wrt)
+        first, second = self.input(left), self.input(right)
+        if self.is_scalar and first is second:
+            return self.nth(first.name, 2)
+        if self.shape:
+            raise UsageError(
+                f"the hessian is that of a number; this result has shape {self.shape}: "
+                "take its sum, or the jacobian twice"
+            )
+        node = sweep.hessian(self._whole(), first, second)
+        return self.with_node(node, (*first.shape, *second.shape))
+
+    def _whole(self) -> Node:
+        """The node with all axes of the result."""
+        axes = tuple(range(len(self.shape) - len(self.node.shape), len(self.shape)))
+        return build.spread(self.node, axes, self.shape)
 
     def latex(self, style: str = "matrix") -> str:
         """LaTeX; for numbers the styles "matrix", "index" and "differential" agree."""
         if style not in Styles:
             raise UsageError(f"unknown style {style!r}; known: {', '.join(Styles)}")
-        return show(self._shown(), "latex")
+        return self._show("latex", style)
 
     def lower(self, *, stable: bool = True) -> Callable[..., Any]:
         """A JAX function of the inputs in order (or by name), safe under jit, vmap and grad."""
@@ -171,7 +254,7 @@ class Formula:
         return self.lower()(*args, **kwargs)
 
     def __str__(self) -> str:
-        return show(self._shown())
+        return self._show("text")
 
     def __repr__(self) -> str:
         return f"Formula({self}, inputs={', '.join(self.names)})"
@@ -181,12 +264,14 @@ class Formula:
 
     def _repr_html_(self) -> str:
         notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        return f"<div>{show(self._shown(), 'mathml')}</div>" + (
-            f"<ul>{notes}</ul>" if notes else ""
-        )
+        return f"<div>{self._show('mathml')}</div>" + (f"<ul>{notes}</ul>" if notes else "")
 
-    def _shown(self) -> sp.Basic:
-        return compose(self.node).expr
+    def _show(self, style: Style, form: str = "matrix") -> str:
+        if self.is_elementwise and (self.shape or self.is_scalar):
+            return show(compose(self.node).expr, style)
+        from diffkit.tensor import layout
+
+        return layout.show(self.node, style, form)
 
     def input(self, wrt: Wrt | None) -> Var:
         """The input `wrt` names.
@@ -223,13 +308,6 @@ class Formula:
             return replace(self, node=node, notes=merged, name="")
         raw = derivative(composed.expr, symbol(target.name), conventions=conventions, notes=notes)
         return self.with_expression(textbook(raw), notes)
-
-    def _needs_numbers(self, what: str) -> None:
-        if self.shape or any(each.shape for each in self.inputs):
-            raise UsageError(
-                f"the {what} of an array formula is an array over pairs of entries, which needs "
-                "reductions; this formula is elementwise: use grad or nth"
-            )
 
 
 def _differentiable(found: Var) -> Var:

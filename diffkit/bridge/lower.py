@@ -1,4 +1,9 @@
-"""Lower: a formula or a SymPy expression as a JAX function."""
+"""Lower: a formula or a SymPy expression as a JAX function.
+
+Elementwise formulas become one program of scalars that broadcasts; a formula that joins entries
+of arrays becomes one operation per node (`bridge.lower_arrays`) and takes the shapes it was made
+for.
+"""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -11,6 +16,7 @@ import sympy as sp
 
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.fused import fuse
+from diffkit.bridge.lower_arrays import compile_nodes
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UsageError
 from diffkit.symbolic.stable import stable as stable_form
@@ -50,10 +56,12 @@ def lower(
     if not parts:
         raise UsageError("there is nothing to lower; give at least one formula")
     order = _argument_order(parts, names)
+    if any(isinstance(part, Formula) and _joins_entries(part) for part in parts):
+        return _lower_arrays(parts, order, isinstance(target, tuple))
     exprs, arrays = zip(*(_expression(*each) for each in enumerate(parts)), strict=True)
     constants = {each: value for held in arrays for each, value in held.items()}
     if stable:
-        exprs = tuple(_stable(expr) for expr in exprs)
+        exprs = tuple(stable_expression(expr) for expr in exprs)
     program = compile_program(exprs, [*map(symbol, order), *constants])
     return _as_function(
         program,
@@ -100,8 +108,39 @@ def _expression(index: int, part: Target) -> tuple[sp.Basic, dict[sp.Symbol, Any
     return substitute(composed.expr, {**integers, **renamed}), arrays
 
 
+def _joins_entries(part: Formula) -> bool:
+    """Whether the formula is more than one scalar expression applied entry by entry."""
+    return not part.is_elementwise
+
+
+def _lower_arrays(
+    parts: tuple[Target, ...], order: tuple[str, ...], is_tuple: bool
+) -> Callable[..., Any]:
+    """A function of arrays of the shapes the formulas were made for."""
+    formulas = tuple(p if isinstance(p, Formula) else Formula.from_sympy(p) for p in parts)
+    inputs = {each.name: each for formula in formulas for each in formula.inputs}
+    declared = tuple(inputs[name].shape for name in order)
+    program = compile_nodes([formula.node for formula in formulas], [inputs[n] for n in order])
+    shapes = tuple(formula.shape for formula in formulas)
+
+    def lowered(*args: Any, **kwargs: Any) -> Any:
+        values = _prepare(_by_position(order, args, kwargs))
+        for name, value, shape in zip(order, values, declared, strict=True):
+            if jnp.shape(value) != shape:
+                raise UsageError(
+                    f"{name} has shape {jnp.shape(value)}; the formula was made for {shape}: "
+                    "lift the function again at the new shapes"
+                )
+        dtype = jnp.result_type(*values) if values else jnp.result_type(float)
+        results = zip(program(*values), shapes, strict=True)
+        finished = tuple(_finish(result, dtype, shape) for result, shape in results)
+        return finished if is_tuple else finished[0]
+
+    return _named(lowered, order)
+
+
 @lru_cache(maxsize=512)
-def _stable(expr: sp.Basic) -> sp.Basic:
+def stable_expression(expr: sp.Basic) -> sp.Basic:
     """The expression in the forms the kernels compute accurately."""
     return fuse(stable_form(expr).expr)
 
@@ -139,6 +178,11 @@ def _as_function(
         )
         return finished if is_tuple else finished[0]
 
+    return _named(lowered, order)
+
+
+def _named(lowered: Callable[..., Any], order: tuple[str, ...]) -> Callable[..., Any]:
+    """The function with the names of its arguments as parameters."""
     lowered.__name__ = lowered.__qualname__ = "lowered"
     if all(map(str.isidentifier, order)) and not any(map(iskeyword, order)):
         parameters = [Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in order]

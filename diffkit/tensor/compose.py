@@ -11,21 +11,24 @@ from dataclasses import dataclass, field
 import sympy as sp
 
 from diffkit.core.errors import UsageError
-from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.symbols import symbol
+from diffkit.tensor import build
 from diffkit.tensor.nodes import (
+    Add,
+    Affine,
     Const,
+    Einsum,
     Map,
     Node,
     Select,
     Var,
-    const,
     is_truth,
-    map_node,
-    select,
     topological,
 )
+from diffkit.tensor.partials import slope_notes
 from diffkit.tensor.substitute import substitute
+from diffkit.tensor.sweep import pushforward
+from diffkit.tensor.views import View
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,63 @@ def _compose_one(
             return substitute(node.kernel.expr, dict(zip(places, values, strict=True)))
         case Select():
             return _choose(*values)
+        case Add():
+            pairs = zip(node.coefficients, values, strict=True)
+            return sp.Add(*(c * value for c, value in pairs))
+        case Einsum() if not any(isinstance(x, Affine) and not x.is_ones for x in node.operands):
+            return sp.Mul(*values)
+        case Affine() if node.is_ones:
+            return sp.S.One
     raise UsageError(f"{type(node).__name__} is no elementwise node")
+
+
+def is_elementwise(result: View) -> bool:
+    """Whether every input reaches the result entry by entry, aligned as NumPy broadcasts.
+
+    Such a formula is one scalar expression (`compose`); any other needs its axes.
+    """
+    rank = result.rank
+    places: dict[Node, tuple[int | None, ...]] = {
+        result.node: tuple(rank - 1 - label for label in result.labels())
+    }
+    for node in reversed(list(topological(result.node))):
+        own = places[node]
+        if isinstance(node, Var | Const):
+            length = len(node.shape)
+            expected = range(length - 1, -1, -1)
+            if any(p is not None and p != q for p, q in zip(own, expected, strict=True)):
+                return False
+            continue
+        below = _places_below(node, own)
+        if below is None:
+            return False
+        for operand, where in zip(node.operands, below, strict=True):
+            if places.setdefault(operand, where) != where:
+                return False
+    return True
+
+
+Places = tuple[int | None, ...]
+
+
+def _places_below(node: Node, own: Places) -> list[Places] | None:
+    """Where the operands' axes lie, counted from the last; None when a sum is taken."""
+    if isinstance(node, Map | Select | Add):
+        return [tuple(own[a] for a in axes) for axes in node.axes]
+    if isinstance(node, Affine) and node.is_ones:
+        return []
+    if not isinstance(node, Einsum):
+        return None
+    sizes = node.sizes
+    names = dict(zip(node.out, own, strict=True))
+    found = []
+    for operand, labels in node.factors:
+        if len(set(labels)) < len(labels) or (isinstance(operand, Affine) and not operand.is_ones):
+            return None
+        if any(label not in names and sizes[label] != 1 for label in labels):
+            return None
+        found.append(tuple(names.get(label) for label in labels))
+    return found
 
 
 def _choose(predicate: sp.Basic, on_true: sp.Basic, on_false: sp.Basic) -> sp.Basic:
@@ -104,49 +163,18 @@ def _assuming(branch: sp.Basic, predicate: sp.Basic, holds: bool) -> sp.Basic:
 
 
 def differentiate(root: Node, wrt: Var, notes: list[str] | None = None) -> Node:
-    r"""Return the elementwise derivative of `root` with respect to one input.
+    """Return the elementwise derivative of an elementwise node with respect to one input.
 
-    Forward accumulation over the DAG: a node's derivative is
-    $\sum_i \partial_i k(\text{operands})\; d(\text{operand}_i)$; predicates count as constant.
+    Forward mode with a tangent of ones; predicates count as constant.
 
     Args:
         root: Any elementwise node.
         wrt: The input; it need not occur.
         notes: Receives what the answer leaves out, as `symbolic.differentiate.derivative` says.
     """
-    zero, one = const(0), const(1)
-    slopes: dict[Node, Node] = {}
-    for node in topological(root):
-        match node:
-            case Var():
-                slopes[node] = one if node is wrt else zero
-            case Const():
-                slopes[node] = zero
-            case Select():
-                on_true, on_false = slopes[node.on_true], slopes[node.on_false]
-                slopes[node] = select(node.predicate, on_true, on_false)
-            case Map():
-                slopes[node] = _map_slope(node, slopes, notes)
-    return slopes[root]
-
-
-_A, _B = sp.symbols("a b", real=True)
-_PRODUCT, _SUM = sp.Lambda((_A, _B), _A * _B), sp.Lambda((_A, _B), _A + _B)
-
-
-def _map_slope(node: Map, slopes: Mapping[Node, Node], notes: list[str] | None) -> Node:
-    zero, one = const(0), const(1)
-    total: Node = zero
-    if is_truth(node.kernel.expr):
-        return zero
-    for place, operand in zip(node.kernel.signature, node.operands, strict=True):
-        slope = slopes[operand]
-        if slope is zero:
-            continue
-        partial = derivative(node.kernel.expr, place, notes=notes)
-        if partial == 0:
-            continue
-        term: Node = map_node(sp.Lambda(node.kernel.signature, partial), *node.operands)
-        term = term if slope is one else map_node(_PRODUCT, term, slope)
-        total = term if total is zero else map_node(_SUM, total, term)
-    return total
+    if notes is not None:
+        kernels = [x.kernel for x in topological(root) if isinstance(x, Map)]
+        notes += [
+            note for kernel in kernels if not is_truth(kernel.expr) for note in slope_notes(kernel)
+        ]
+    return pushforward(root, {wrt: build.ones(wrt.shape)})

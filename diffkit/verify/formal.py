@@ -12,12 +12,14 @@ import jax
 import jax.numpy as jnp
 
 from diffkit.backend import compat
+from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
 from diffkit.core.domain import Domain
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DiffkitError, UnsupportedFunction
 from diffkit.core.evidence import Evidence
 from diffkit.symbolic.prove import prove_equal
+from diffkit.verify.modes import REFUSALS
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> Formal
     for _ in range(order):
         program = _elementwise_gradient(program, what.wrt)
         expected = expected.grad(what.variable)
-        found = lift(what.renamed(program), *what.values)
+        found = _lift_gradient(what, program)
         proof = prove_equal(found.sympy(), expected.sympy(), dict(domains))
         if proof.status != "equal":
             return FormalProof(
@@ -77,6 +79,20 @@ def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> Formal
         (Evidence("normal forms", "closed form", "agrees", note=proof.method),),
         tuple(formula.notes),
     )
+
+
+def _lift_gradient(what: Subject, program: Callable[..., Any]) -> Formula:
+    """The formula of the program AD runs.
+
+    Raises:
+        UnsupportedFunction: AD has no rule for the function, so there is no such program.
+    """
+    try:
+        return lift(what.renamed(program), *what.values)
+    except REFUSALS as error:
+        if isinstance(error, DiffkitError):
+            raise
+        raise UnsupportedFunction(f"reverse mode: {str(error).splitlines()[0]}") from error
 
 
 def _elementwise_gradient(program: Callable[..., Any], wrt: int) -> Callable[..., Any]:

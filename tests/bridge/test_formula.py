@@ -83,11 +83,19 @@ def test_two_symbols_of_one_name_are_refused():
         Formula.from_sympy(sp.Symbol("x", positive=True) + sp.Symbol("x", real=True))
 
 
-def test_a_jacobian_of_arrays_is_refused_and_grad_is_named():
+def test_the_jacobian_of_an_elementwise_formula_is_diagonal():
     formula = lift(lambda x: x**2, jnp.ones(3))
-    with pytest.raises(UsageError, match="use grad"):
-        formula.jacobian("x")
+    x = jnp.array([1.0, 2.0, 4.0])
+    assert formula.jacobian("x")(x).tolist() == jnp.diag(2 * x).tolist()
     assert formula.grad("x").shape == (3,)
+
+
+def test_a_gradient_of_an_array_that_joins_entries_is_refused_and_jacobian_is_named():
+    formula = lift(lambda x: x / jnp.sum(x), jnp.ones(3))
+    with pytest.raises(UsageError, match="jacobian"):
+        formula.grad("x")
+    with pytest.raises(UsageError, match="no scalar expression"):
+        formula.sympy()
 
 
 def test_a_formula_with_constant_arrays_is_differentiated_entry_by_entry():

@@ -128,17 +128,14 @@ def test_a_primitive_without_a_row_is_named_with_its_line_and_the_remedy():
 @pytest.mark.parametrize(
     ("function", "args", "primitive"),
     [
-        (lambda x: jnp.sum(x), (jnp.ones(3),), "reduce_sum"),
-        (lambda x: x @ x, (jnp.ones(3),), "dot_general"),
-        (lambda x: x[:, None] * x, (jnp.ones(3),), "broadcast_in_dim"),
-        (lambda x: x.T, (jnp.ones((2, 3)),), "transpose"),
+        (lambda x: jnp.sum(jnp.sort(x)), (jnp.ones(3),), "sort"),
+        (lambda x: lax.linalg.lu(x)[0], (jnp.eye(3),), "lu"),
         (lambda x: jnp.round(x), (1.0,), "round"),
-        (lambda x: lax.cumsum(x), (jnp.ones(3),), "cumsum"),
         (lambda n: n // 2, (3,), "div"),
         (lambda x: lax.bessel_i0e(x), (1.0,), "bessel_i0e"),
     ],
 )
-def test_what_is_not_elementwise_is_refused_and_never_zero(function, args, primitive):
+def test_what_has_no_row_is_refused_and_never_zero(function, args, primitive):
     with pytest.raises(UnsupportedPrimitive, match=primitive):
         lift(function, *args)
 

@@ -1,0 +1,240 @@
+"""Arithmetic modulo the prime 2**31 - 1 on NumPy arrays: exact, fast, and blind to rounding.
+
+Products of two residues fit in 63 bits.  The prime leaves remainder 3 on division by 4, so the
+root of a square is one power, and exactly one of the two roots is a square itself: taking that one
+makes sqrt(a) sqrt(b) = sqrt(a b) hold.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import flint
+import numpy as np
+
+PRIME = 2**31 - 1
+
+Array = Any
+
+
+class NotASquare(ArithmeticError):
+    """A residue has no square root; draw another point."""
+
+
+class Singular(ArithmeticError):
+    """A matrix or number has no inverse; draw another point."""
+
+
+def residue(value: Any) -> Array:
+    """Integers as residues."""
+    return np.asarray(np.asarray(value) % PRIME, dtype=np.int64)
+
+
+def rational(numerator: int, denominator: int) -> int:
+    """A fraction as a residue."""
+    return numerator % PRIME * pow(denominator % PRIME, PRIME - 2, PRIME) % PRIME
+
+
+def multiply(a: Array, b: Array) -> Array:
+    """The product, entry by entry."""
+    return a * b % PRIME
+
+
+def power(a: Array, exponent: int) -> Array:
+    """A whole power, entry by entry.
+
+    Raises:
+        Singular: a negative power of 0.
+    """
+    a = np.asarray(a, dtype=np.int64)
+    if exponent < 0:
+        if np.any(a == 0):
+            raise Singular("0 has no inverse")
+        return power(power(a, PRIME - 2), -exponent)
+    result = np.ones_like(a)
+    while exponent:
+        if exponent & 1:
+            result = result * a % PRIME
+        a = a * a % PRIME
+        exponent >>= 1
+    return result
+
+
+def root(a: Array) -> Array:
+    """The square root that is a square itself.
+
+    Raises:
+        NotASquare: an entry has none.
+    """
+    found = power(a, (PRIME + 1) // 4)
+    if np.any(found * found % PRIME != a):
+        raise NotASquare("an entry is no square")
+    return found
+
+
+def matmul(a: Array, b: Array) -> Array:
+    """The matrix product of the last two axes, earlier ones broadcast."""
+    high, low = a >> 16, a & 0xFFFF
+    # Halves have 16 bits, so a sum of 2**15 products stays below 2**62.
+    step = 1 << 14
+    total = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
+    total = total.astype(np.int64)
+    for first in range(0, a.shape[-1], step):
+        part = slice(first, first + step)
+        upper = high[..., part] @ b[..., part, :] % PRIME
+        lower = low[..., part] @ b[..., part, :] % PRIME
+        total = (total + (upper << 16) + lower) % PRIME
+    return total
+
+
+def contract(
+    operands: Sequence[tuple[Array, Sequence[int]]], out: Sequence[int], sizes: dict[int, int]
+) -> Array:
+    """A product summed over the labels `out` lacks, operand by operand."""
+    remaining = [(np.asarray(x, dtype=np.int64), list(labels)) for x, labels in operands]
+    x, labels = remaining.pop(0)
+    x, labels = _diagonal(x, labels)
+    x, labels = _sum_alone(x, labels, remaining, out)
+    while remaining:
+        k = _next(labels, remaining)
+        y, others = remaining.pop(k)
+        y, others = _diagonal(y, others)
+        y, others = _sum_alone(y, others, [(x, labels), *remaining], out)
+        x, labels = _pair(x, labels, y, others, remaining, out)
+    missing = [label for label in out if label not in labels]
+    shape = [*x.shape, *(sizes[label] for label in missing)]
+    x = np.broadcast_to(x.reshape((*x.shape, *(1 for _ in missing))), shape)
+    labels = [*labels, *missing]
+    return np.transpose(x, [labels.index(label) for label in out])
+
+
+def _next(labels: list[int], remaining: list[tuple[Array, list[int]]]) -> int:
+    """The operand that shares most labels."""
+    shared = [len(set(labels) & set(others)) for _, others in remaining]
+    return int(np.argmax(shared))
+
+
+def _diagonal(x: Array, labels: list[int]) -> tuple[Array, list[int]]:
+    for label in dict.fromkeys(labels):
+        while labels.count(label) > 1:
+            i = labels.index(label)
+            j = labels.index(label, i + 1)
+            x = np.diagonal(x, axis1=i, axis2=j)
+            labels = [l for k, l in enumerate(labels) if k not in (i, j)] + [label]
+    return x, labels
+
+
+def _sum_alone(
+    x: Array, labels: list[int], rest: list[tuple[Array, list[int]]], out: Sequence[int]
+) -> tuple[Array, list[int]]:
+    elsewhere = {label for _, others in rest for label in others} | set(out)
+    gone = [k for k, label in enumerate(labels) if label not in elsewhere]
+    if gone:
+        x = x.sum(axis=tuple(gone)) % PRIME
+        labels = [label for k, label in enumerate(labels) if k not in gone]
+    return x, labels
+
+
+def _pair(
+    x: Array,
+    left: list[int],
+    y: Array,
+    right: list[int],
+    rest: list[tuple[Array, list[int]]],
+    out: Sequence[int],
+) -> tuple[Array, list[int]]:
+    """One product of two operands as a batched matrix product."""
+    later = {label for _, others in rest for label in others} | set(out)
+    batch = [l for l in left if l in right and l in later]
+    summed = [l for l in left if l in right and l not in later]
+    rows = [l for l in left if l not in right]
+    columns = [l for l in right if l not in left]
+    a = np.transpose(x, [left.index(l) for l in (*batch, *rows, *summed)])
+    b = np.transpose(y, [right.index(l) for l in (*batch, *summed, *columns)])
+    lengths = {l: n for ls, z in ((left, x), (right, y)) for l, n in zip(ls, z.shape, strict=True)}
+    size = {
+        k: int(np.prod([lengths[l] for l in ls], dtype=np.int64))
+        for k, ls in (("b", batch), ("r", rows), ("s", summed), ("c", columns))
+    }
+    a = a.reshape(size["b"], size["r"], size["s"])
+    b = b.reshape(size["b"], size["s"], size["c"])
+    found = matmul(a, b)
+    labels = [*batch, *rows, *columns]
+    return found.reshape([lengths[l] for l in labels]), labels
+
+
+def inverse(matrix: Array) -> Array:
+    """The inverse of the last two axes.
+
+    Raises:
+        Singular: there is none.
+    """
+    return _each(matrix, _inverse)
+
+
+def determinant(matrix: Array) -> Array:
+    """The determinant of the last two axes."""
+    batch = matrix.shape[:-2]
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    found = [int(_flint(each).det()) for each in flat]
+    return np.asarray(found, dtype=np.int64).reshape(batch)
+
+
+def _flint(matrix: Array) -> Any:
+    rows, columns = matrix.shape
+    return flint.nmod_mat(rows, columns, [int(v) for v in matrix.ravel()], PRIME)
+
+
+def _inverse(matrix: Array) -> Array:
+    try:
+        found = _flint(matrix).inv()
+    except ZeroDivisionError as error:
+        raise Singular("the matrix is singular") from error
+    return np.asarray([int(v) for v in found.entries()], dtype=np.int64).reshape(matrix.shape)
+
+
+def _each(matrix: Array, function: Any) -> Array:
+    flat = matrix.reshape(-1, *matrix.shape[-2:])
+    found = [function(each) for each in flat]
+    return np.stack(found).reshape(matrix.shape) if found else matrix
+
+
+def cholesky(matrix: Array) -> Array:
+    """L with L L' = S, from squares of the pivots.
+
+    Raises:
+        NotASquare: a pivot has no root.
+        Singular: a pivot is 0.
+    """
+    return _each(matrix, _cholesky)
+
+
+def _cholesky(matrix: Array) -> Array:
+    n = len(matrix)
+    left = np.zeros_like(matrix)
+    for j in range(n):
+        row = left[j, :j]
+        pivot = root((matrix[j, j] - (row * row % PRIME).sum()) % PRIME)
+        inverse_pivot = power(pivot, -1)
+        left[j, j] = pivot
+        for i in range(j + 1, n):
+            rest = (matrix[i, j] - (left[i, :j] * row % PRIME).sum()) % PRIME
+            left[i, j] = rest * inverse_pivot % PRIME
+    return left
+
+
+def hashed(seed: int, *parts: Array) -> Array:
+    """A pseudo-random residue for every tuple of entries: the same tuple, the same residue."""
+    shape = np.broadcast_shapes(*(np.shape(p) for p in parts))
+    state = np.full(shape, np.uint64(seed & (2**64 - 1)), dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        for part in parts:
+            state = _mix(state ^ _mix(np.asarray(part).astype(np.uint64) + np.uint64(0x9E3779B9)))
+    return (state % np.uint64(PRIME - 1) + np.uint64(1)).astype(np.int64)
+
+
+def _mix(state: Array) -> Array:
+    """One step of splitmix64."""
+    state = state + np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
