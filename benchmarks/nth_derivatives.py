@@ -9,8 +9,10 @@ derivative of order n has about n zeros, where no float64 program is relatively 
 error is relative to max(|d(x)|, scale), where the scale at x is the largest |d| within 1/4 of x.
 The column `plain` is relative to |d(x)| alone, `within` the share of points where that is at most
 1e-13.  `formula` is `Formula.nth(...).lower()`, `taylor` is `diffkit.bridge.taylor.nth`.
+What XLA needs to compile the function itself, without any derivative, bounds every ratio of cold
+times: `limit` is nested grad's time over that one.
 
-Run `python benchmarks/nth_derivatives.py` (about ten minutes, most of it nested grad) or `--quick`.
+Run `python benchmarks/nth_derivatives.py` (some minutes) or `--quick`.
 """
 
 import argparse
@@ -114,6 +116,11 @@ def by_nested_grad(subject: Subject, n: int) -> Scalar:
     return jax.vmap(derivative)
 
 
+def itself(subject: Subject, n: int) -> Scalar:
+    """The function without a derivative: what no derivative compiles faster than."""
+    return jax.vmap(subject.program)
+
+
 CONTENDERS = {"formula": by_formula, "taylor": by_taylor, "jet": by_jet}
 OURS = ("formula", "taylor")
 
@@ -172,7 +179,8 @@ def measure(subject: Subject, orders: list[int], options: argparse.Namespace) ->
     rows = []
     for n in orders:
         rows += _measure_order(subject, n, x, (high[:, n], low[:, n], at[1] - at[0]), options)
-        print(harness.table(rows[-len(contenders(subject)) - 1 :], COLUMNS), flush=True)
+        shown = [row for row in rows if row["n"] == n]
+        print(harness.table(shown, COLUMNS), flush=True)
     return rows
 
 
@@ -197,8 +205,11 @@ def _measure_order(
         options.rounds,
     )
     cold = harness.cold(
-        {name: lambda make=make: compiled(make, subject, n, x) for name, make in makers.items()},
-        1 if is_nested else options.cold,
+        {
+            name: lambda make=make: compiled(make, subject, n, x)
+            for name, make in {**makers, "itself": itself}.items()
+        },
+        options.cold,
     )
     return [
         {
@@ -211,6 +222,7 @@ def _measure_order(
             "cold_s": cold[name],
             "jet/cold": cold.ratio("jet", name),
             "nested/cold": cold.ratio("nested grad", name) if is_nested else None,
+            "limit": cold.ratio("nested grad", "itself") if is_nested else None,
             "nested/run": warm.ratio("nested grad", name) if is_nested else None,
         }
         for name in makers
@@ -243,6 +255,7 @@ def summary(rows: list[dict]) -> list[dict]:
                 "function": function,
                 "contender": contender,
                 "nested/cold n=8": compile_ratio,
+                "limit": find(function, contender, 8, "limit"),
                 ">= 20": None if compile_ratio is None else compile_ratio >= 20,
                 "jet/run n=10": run_ratio,
                 ">= 1": None if run_ratio is None else run_ratio >= 1,
@@ -263,7 +276,7 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=10_000, help="number of points on [-8, 8]")
     parser.add_argument("--only", default="", help="measure functions whose name contains this")
     options = parser.parse_args()
-    options.thin, options.rounds, options.cold = (50, 7, 1) if options.quick else (1, 21, 3)
+    options.thin, options.rounds, options.cold = (50, 7, 1) if options.quick else (1, 61, 5)
     options.nested = (6,) if options.quick else (2, 4, 6, 8)
     orders = [2, 6, 10] if options.quick else list(range(2, HIGHEST + 1))
 

@@ -424,6 +424,33 @@ def normal_cdf(u: Series, n: int, value: Any) -> Series:
     return integral(u, n, value, normal_pdf(u, n, density))
 
 
+def silu(u: Series, n: int, value: Any) -> Series:
+    """U sigmoid(u)."""
+    return (value, *multiply(u, sigmoid(u, n, lax.logistic(u[0])), n)[1:])
+
+
+def gelu(u: Series, n: int, value: Any) -> Series:
+    """U normal_cdf(u)."""
+    below = times(0.5, lax.erfc(times(-math.sqrt(0.5), u[0])))
+    return (value, *multiply(u, normal_cdf(u, n, below), n)[1:])
+
+
+def sech_squared(u: Series, n: int, value: Any) -> Series:
+    """1 - tanh^2."""
+    t = tanh(u, n, lax.tanh(u[0]))
+    return (value, *scale(-1, multiply(t, t, n))[1:])
+
+
+def sigmoid_prime(u: Series, n: int, value: Any) -> Series:
+    """sech^2(u/2) / 4."""
+    return (value, *scale(0.25, sech_squared(scale(0.5, u), n, value))[1:])
+
+
+def gamma(u: Series, n: int, value: Any) -> Series:
+    """exp(log gamma), for positive u."""
+    return exp(polygamma(-1, u, n, value), n, value)
+
+
 def atan(u: Series, n: int, value: Any) -> Series:
     """y' = u' / (1 + u^2)."""
     below = shift(1, multiply(u, u, n))
@@ -511,6 +538,11 @@ FUNCTIONS: dict[str, Rule] = {
     "softplus": softplus,
     "log_sigmoid": log_sigmoid,
     "log_cosh": log_cosh,
+    "silu": silu,
+    "gelu": gelu,
+    "sech_squared": sech_squared,
+    "sigmoid_prime": sigmoid_prime,
+    "gamma": gamma,
     "erf": erf,
     "erfc": erfc,
     "erf_inv": erf_inv,

@@ -255,24 +255,18 @@ def _log_add_exp(eqn: Any, n: int, a: Series, b: Series) -> Series:
     return (value, *total[1:])
 
 
-def _silu(eqn: Any, n: int, u: Series) -> Series:
-    """U sigmoid(u)."""
-    value = _at_point(eqn, [u])
-    return (value, *s.multiply(u, s.sigmoid(u, n, jax.nn.sigmoid(u[0])), n)[1:])
-
-
 def _named() -> Mapping[str, tuple[tuple[Callable[..., Any], ...], Callable[..., Series]]]:
     """Name -> the library functions it may stand for, and their rule."""
     library = {
         "softplus": (jax.nn.softplus,),
         "log_sigmoid": (jax.nn.log_sigmoid,),
         "logaddexp": (jnp.logaddexp,),
-        "silu": (jax.nn.silu,),
         "sigmoid": (jax.nn.sigmoid,),
     }
-    rules = {name: _unary(name) for name in s.FUNCTIONS if name in KERNELS}
-    rules |= {"logaddexp": _log_add_exp, "silu": _silu}
-    return {name: ((*library.get(name, ()), KERNELS[name]), rule) for name, rule in rules.items()}
+    kernels = KERNELS | FUSED
+    rules = {name: _unary(name) for name in s.FUNCTIONS if name in kernels}
+    rules["logaddexp"] = _log_add_exp
+    return {name: ((*library.get(name, ()), kernels[name]), rule) for name, rule in rules.items()}
 
 
 _NAMED = _named()
@@ -281,7 +275,7 @@ _PIECEWISE = frozenset("select_n max min abs clamp while cond".split())
 #: diffkit's kernels that are accurate as values and whose derivatives are stated apart.
 _APPROXIMATED = frozenset(
     "erfcx log_normal_cdf normal_quantile normal_hazard gelu_prime sinc cosm1 expm1_over "
-    "log1p_over log1mexp exp_square sech_squared sigmoid_prime gelu".split()
+    "log1p_over log1mexp exp_square".split()
 )
 
 

@@ -312,6 +312,16 @@ def product_of_entries(eqn: Any, n: int, u: Series) -> Series:
     return tuple(each[0] for each in rows) if rows[0].shape[0] else (bind(eqn, u[0]),)
 
 
+def running_product(eqn: Any, n: int, u: Series) -> Series:
+    """`cumprod`, by an associative scan of products of series."""
+
+    def combine(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ...]:
+        return tuple(padded(s.multiply(a, b, n), n + 1))
+
+    axis, reverse = eqn.params["axis"], eqn.params["reverse"]
+    return lax.associative_scan(combine, tuple(padded(u, n + 1)), reverse=reverse, axis=axis)
+
+
 def powered(eqn: Any, n: int, u: Series, exponent: Any) -> Series:
     """u**y for u > 0: by the recurrence of a constant power, or as exp(y log u)."""
     if not s.is_series(exponent):
@@ -420,7 +430,7 @@ def lu(eqn: Any, n: int, a: Series) -> tuple[Any, ...]:
     return factors, pivots, permutation
 
 
-_COMPARISONS = "eq ne lt le gt ge".split()
+_COMPARISONS = "eq ne lt le gt ge eq_to lt_to le_to".split()
 #: Rules that take truth values and whole numbers that depend on the variable.
 CHOICES = frozenset((*_COMPARISONS, "select_n", "convert_element_type"))
 _LINEAR = (
@@ -429,8 +439,14 @@ _LINEAR = (
     "optimization_barrier"
 ).split()
 
+#: Primitives whose recurrence is in `backend.series` under their own name.
+_FUNCTIONS = (
+    "exp exp2 expm1 log log1p log2 sqrt rsqrt cbrt square sin cos tan asin acos atan sinh cosh "
+    "tanh asinh acosh atanh erf erfc erf_inv lgamma digamma"
+).split()
+
 RULES: dict[str, Rule] = {
-    **{name: function(name) for name in s.FUNCTIONS if name not in ("sigmoid", "normal_pdf")},
+    **{name: function(name) for name in _FUNCTIONS},
     "logistic": function("sigmoid"),
     **{name: linear() for name in _LINEAR},
     **dict.fromkeys(("gather", "dynamic_slice"), linear(0)),
@@ -463,6 +479,7 @@ RULES: dict[str, Rule] = {
     "reduce_max": extreme,
     "reduce_min": extreme,
     "reduce_prod": product_of_entries,
+    "cumprod": running_product,
     "triangular_solve": triangular_solve,
     "cholesky": cholesky,
     "lu": lu,

@@ -12,7 +12,7 @@ from jax import lax
 
 from diffkit.backend.compat import x64
 from diffkit.backend.fixed_point import fixed_point
-from diffkit.backend.kernels import KERNELS
+from diffkit.backend.kernels import FUSED, KERNELS
 from diffkit.bridge import taylor as module
 from diffkit.bridge.taylor import nth, supported, taylor
 from diffkit.bridge.taylor_rules import RULES
@@ -80,6 +80,14 @@ FUNCTIONS = {
     "gelu": (
         functools.partial(jax.nn.gelu, approximate=False),
         lambda x: x * mp.erfc(-x / mp.sqrt(2)) / 2,
+    ),
+    "kernel gamma": (KERNELS["gamma"], mp.gamma),
+    "kernel gelu": (KERNELS["gelu"], lambda x: x * mp.ncdf(x)),
+    "kernel sigmoid_prime": (FUSED["sigmoid_prime"], lambda x: logistic(x) * logistic(-x)),
+    "kernel sech_squared": (FUSED["sech_squared"], lambda x: mp.sech(x) ** 2),
+    "cumprod": (
+        lambda x: jnp.cumprod(jnp.stack([x, jnp.sin(x), x + 1]))[2],
+        lambda x: x * mp.sin(x) * (x + 1),
     ),
     "mish": (jax.nn.mish, lambda x: x * mp.tanh(mp.log(1 + mp.exp(x)))),
     "kernel log_cosh": (KERNELS["log_cosh"], lambda x: mp.log(mp.cosh(x))),
@@ -380,6 +388,7 @@ def test_an_unknown_primitive_is_named_with_its_line():
         lambda x: lax.while_loop(lambda z: z < 10, lambda z: z * x, x),
         lambda x: jnp.fft.fft(jnp.stack([x, x]))[0].real,
         lambda x: lax.bessel_i1e(x),
+        lambda x: jnp.interp(x, jnp.array([0.0, 1.0, 2.0]), jnp.array([0.0, 3.0, 9.0])),
         lambda x: jnp.array([1.0, 2.0])[x.astype(int)],
         lambda x: jnp.stack([x, 1.0])[jnp.argmax(jnp.stack([x, 1.0]))],
         KERNELS["normal_quantile"],
