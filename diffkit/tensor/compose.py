@@ -103,7 +103,8 @@ def is_elementwise(result: View) -> bool:
         if isinstance(node, Var | Const):
             length = len(node.shape)
             expected = range(length - 1, -1, -1)
-            if any(p is not None and p != q for p, q in zip(own, expected, strict=True)):
+            # An axis of length 1 that was summed is stretched again, or it is gone.
+            if any((q >= rank) if p is None else p != q for p, q in zip(own, expected, strict=True)):
                 return False
             continue
         below = _places_below(node, own)

@@ -55,9 +55,12 @@ def number(value: sp.Expr | int, shape: Sequence[int] = ()) -> View:
 
 def array(values: Sequence[sp.Expr], shape: Sequence[int]) -> View:
     """An array of exact numbers, row-major; axes along which nothing changes are dropped."""
-    node = const(list(values), shape)
+    # A leading axis of length 1 is no axis of the node: summed, it would look like a stretched one.
+    first = next((k for k, n in enumerate(shape) if n != 1), len(shape))
+    kept = range(first, len(shape))
+    node = const(list(values), [shape[k] for k in kept])
     value = build.number(node)
-    return number(value, shape) if value is not None else view(node)
+    return number(value, shape) if value is not None else _rewrap(node, kept, shape)
 
 
 def dense(x: View) -> Node:
