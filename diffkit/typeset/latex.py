@@ -195,7 +195,8 @@ def _subscript(node: Subscript, parts: Any) -> Emitted:
 
 
 def _transpose(node: Transpose, parts: Any) -> Emitted:
-    return Emitted(rf"{_wrap(parts[0], Level.ATOM)}^{{\top}}", Level.POWER, _is_tall(parts))
+    text = parts[0].text if isinstance(node.body, Apply) else _wrap(parts[0], Level.ATOM)
+    return Emitted(rf"{text}^{{\top}}", Level.POWER, _is_tall(parts))
 
 
 def _prime(node: Prime, parts: Any) -> Emitted:

@@ -74,6 +74,8 @@ GLYPHS: dict[str, Spelling] = {
     "expectation": Spelling("𝔼", r"\mathbb{E}", "bb(E)"),
     "probability": Spelling("ℙ", r"\mathbb{P}", "bb(P)"),
     "indicator": Spelling("𝟙", r"\mathbf{1}", "bb(1)"),
+    "ones": Spelling("𝟏", r"\mathbf{1}", "bold(1)"),
+    "transpose": Spelling("⊤", r"\top", "top"),
     "reals": Spelling("ℝ", r"\mathbb{R}", "bb(R)"),
     "integers": Spelling("ℤ", r"\mathbb{Z}", "bb(Z)"),
     "naturals": Spelling("ℕ", r"\mathbb{N}", "bb(N)"),
@@ -108,6 +110,7 @@ INFIX: dict[str, Spelling] = {
         Spelling("·", r"\cdot", "dot.op"),
         Spelling("⊙", r"\odot", "dot.o"),
         Spelling("⊗", r"\otimes", "times.o"),
+        Spelling("⊘", r"\oslash", "slash.o"),
         Spelling("×", r"\times", "times"),
     )
 }
@@ -121,6 +124,7 @@ MARKS: dict[str, Spelling] = {
     "/": Spelling("/", "/", "slash"),
     ":": Spelling(":", ":", "colon"),
     "|": Spelling("|", "|", "bar.v"),
+    "⊙": Spelling("⊙", r"\odot", "dot.o"),
 }
 
 DELIMITERS: dict[str, Spelling] = {
@@ -150,7 +154,7 @@ ACCENTS: dict[str, tuple[str, str, str, str]] = {
     "overline": ("\u0305", "¯", "overline", "overline"),
 }
 
-SUPERSCRIPTS = str.maketrans("0123456789+-−()nijkltT", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿⁱʲᵏˡᵗᵀ")
+SUPERSCRIPTS = str.maketrans("0123456789+-−()nijkltT⊤", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁽⁾ⁿⁱʲᵏˡᵗᵀᵀ")
 SUBSCRIPTS = str.maketrans("0123456789+-−()aehijklmnoprstuvx", "₀₁₂₃₄₅₆₇₈₉₊₋₋₍₎ₐₑₕᵢⱼₖₗₘₙₒₚᵣₛₜᵤᵥₓ")
 
 _DECIMAL = re.compile(r"\d+(\.\d+)?(e[+-]?\d+)?", re.ASCII)

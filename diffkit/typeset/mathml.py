@@ -170,7 +170,8 @@ def _subscript(node: Subscript, parts: Any) -> Emitted:
 
 
 def _transpose(node: Transpose, parts: Any) -> Emitted:
-    return Emitted(_tag("msup", _wrap(parts[0], Level.ATOM), _tag("mi", "⊤")), Level.POWER)
+    text = parts[0].text if isinstance(node.body, Apply) else _wrap(parts[0], Level.ATOM)
+    return Emitted(_tag("msup", text, _tag("mi", "⊤")), Level.POWER)
 
 
 def _prime(node: Prime, parts: Any) -> Emitted:

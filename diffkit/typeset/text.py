@@ -60,7 +60,7 @@ from diffkit.typeset.tree import (
 MINUS = "−"
 _BIG = {"sum": "Σ", "prod": "Π"}
 _ROOTS = {"3": "∛", "4": "∜"}
-_SMALL_EXPONENT = re.compile(r"−?\d{1,3}|n|\(\w\)")
+_SMALL_EXPONENT = re.compile(r"−?\d{1,3}|n|\(\w\)|−⊤|\+")
 _LOWERED = frozenset(map(chr, SUBSCRIPTS.values()))
 _CLOSE = (Name, Transpose, Superscript, Subscript)
 
@@ -140,7 +140,7 @@ def _times(node: Times, parts: Any) -> Emitted:
 def _separator(node: Times, index: int, text: str) -> str:
     left, right = node.factors[index - 1], node.factors[index]
     if node.sign == "matrix":
-        is_close = isinstance(left, _CLOSE) and _is_capital(left)
+        is_close = isinstance(left, _CLOSE) and (isinstance(left, Transpose) or _is_capital(left))
         return "" if is_close and (text[0] == "(" or _is_letter(right)) else " "
     if node.sign:
         return "·" if node.sign == "·" else f" {node.sign} "
@@ -150,13 +150,17 @@ def _separator(node: Times, index: int, text: str) -> str:
 def _is_capital(node: Node) -> bool:
     while isinstance(node, Transpose | Superscript | Subscript):
         node = node.body if isinstance(node, Transpose) else node.base
-    return isinstance(node, Name) and len(node.text) == 1 and node.text.isupper()
+    return isinstance(node, Name) and _is_one_letter(node) and node.text[0].isupper()
+
+
+def _is_one_letter(node: Name) -> bool:
+    return len(node.text) == 1 or node.text in GREEK
 
 
 def _is_letter(node: Node) -> bool:
     while isinstance(node, Transpose | Superscript | Subscript):
         node = node.body if isinstance(node, Transpose) else node.base
-    return isinstance(node, Name) and len(node.text) == 1
+    return isinstance(node, Name) and _is_one_letter(node)
 
 
 def _fraction(node: Fraction, parts: Any) -> Emitted:
@@ -186,7 +190,8 @@ def _subscript(node: Subscript, parts: Any) -> Emitted:
 
 
 def _transpose(node: Transpose, parts: Any) -> Emitted:
-    return Emitted(f"{_wrap(parts[0], Level.ATOM)}ᵀ", Level.POWER)
+    text = parts[0].text if isinstance(node.body, Apply) else _wrap(parts[0], Level.ATOM)
+    return Emitted(f"{text}ᵀ", Level.POWER)
 
 
 def _prime(node: Prime, parts: Any) -> Emitted:
@@ -226,8 +231,8 @@ def _apply(node: Apply, parts: Any) -> Emitted:
 
 def _prefix(node: Prefix, parts: Any) -> Emitted:
     body = _wrap(parts[1], Level.ATOM)
-    space = " " if body[0] != "(" else ""
-    return Emitted(f"{parts[0].text}{space}{body}", Level.POWER)
+    is_close = body[0] == "(" or node.operator == Glyph("d")
+    return Emitted(f"{parts[0].text}{'' if is_close else ' '}{body}", Level.POWER)
 
 
 def _limits(lower: Emitted | None, upper: Emitted | None) -> str:

@@ -85,7 +85,7 @@ class Number(Node):
 
 @dataclass(frozen=True, slots=True)
 class Mark(Node):
-    """One sign of `+ - = , * / : |` set close, as in the index `t+1`."""
+    """One sign of `+ - = , * / : | ⊙` set close, as in the index `t+1`."""
 
     sign: str
 
@@ -121,13 +121,13 @@ class Negative(Node):
 
 @dataclass(frozen=True, slots=True)
 class Times(Node):
-    """A product: `sign` is "" (scalars side by side), "matrix" (set close), "·", "⊙", "⊗", "×"."""
+    """A product: `sign` is "" (scalars side by side), "matrix" (set close) or in `· ⊙ ⊘ ⊗ ×`."""
 
     factors: tuple[Node, ...]
     sign: str = ""
 
     def __post_init__(self) -> None:
-        _known(self.sign, ("", "matrix", "·", "⊙", "⊗", "×"), "product sign")
+        _known(self.sign, ("", "matrix", "·", "⊙", "⊘", "⊗", "×"), "product sign")
 
 
 @dataclass(frozen=True, slots=True)
