@@ -35,12 +35,14 @@ class Repair:
         edit: The edit that makes it: "sign of term 1", "factor 2", "missing 1/n", ...
         status: Verdict on the repaired claim.
         latex: The repaired claim as LaTeX, "" if it has none.
+        scope: How far a proof of it reaches, such as "for every size of X", or "".
     """
 
     text: str
     edit: str
     status: Status
     latex: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -198,7 +200,7 @@ class Verdict:
         if self.repair is not None:
             lines.append(
                 f"{'repair':<10}{self.repair.text}    {self.repair.edit}; "
-                f"{self.repair.status.upper()}"
+                f"{self.repair.status.upper()}{' ' if self.repair.scope else ''}{self.repair.scope}"
             )
         lines += [str(finding) for finding in self.findings]
         return "\n".join(lines)

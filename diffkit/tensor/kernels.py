@@ -73,8 +73,8 @@ def mapped(expr: sp.Basic, arguments: Mapping[sp.Symbol, tuple[Node, Axes]], sha
     literals = {s: value for s, (x, _) in used.items() if (value := number(x)) is not None}
     if literals:
         expr = substitute(expr, literals)
-        used = {s: a for s, a in used.items() if s not in literals}
         free = _free(expr)
+        used = {s: a for s, a in used.items() if s in free}
     if not used:
         return filled(expr, shape)
     node, axes = _mapped(expr, used)
@@ -167,6 +167,8 @@ def unary(kernel: sp.Basic, node: Node) -> Node:
     """A kernel of one scalar, written in the symbol `_0`, applied to a node."""
     if kernel == _A:
         return node
+    if not _free(kernel):
+        return filled(kernel, node.shape)
     value = number(node)
     if value is not None:
         return filled(substitute(kernel, {_A: value}), node.shape)
@@ -315,7 +317,7 @@ def is_positive(node: Node) -> bool:
 
 def power(node: Node, exponent: sp.Expr) -> Node:
     """A rational power, entry by entry."""
-    exponent = sp.sympify(exponent)
+    exponent = sp.sympify(exponent, strict=True)
     if exponent == 1:
         return node
     if exponent == 0:

@@ -42,7 +42,7 @@ def scaled(node: Node) -> tuple[sp.Expr, Node]:
 
 def scale(coefficient: sp.Expr | int, node: Node) -> Node:
     """A number times a node."""
-    return add([(sp.sympify(coefficient), node, all_axes(node))], node.shape)
+    return add([(sp.sympify(coefficient, strict=True), node, all_axes(node))], node.shape)
 
 
 def add(terms: Sequence[Term], shape: Sequence[int], *, flat: bool = False) -> Node:
@@ -54,6 +54,12 @@ def add(terms: Sequence[Term], shape: Sequence[int], *, flat: bool = False) -> N
         flat: Whether functions of one node stay separate terms.
     """
     shape = tuple(shape)
+    if len(terms) == 1 and not flat:
+        ((coefficient, node, axes),) = terms
+        if isinstance(node, Add) and len(node.operands) > 1 and len(axes) == len(shape):
+            # A multiple of a sum stays one: 2 (X w - y), not 2 X w - 2 y.
+            node = permute(node, inverse_order(axes))
+            return node if coefficient == 1 else _multiple(coefficient, node)
     total: dict[tuple[Node, Axes], sp.Expr] = {}
     for coefficient, node, axes in _flat_terms(terms):
         axes, node = _increasing(axes, node)
@@ -74,12 +80,18 @@ def add(terms: Sequence[Term], shape: Sequence[int], *, flat: bool = False) -> N
     return raw_add(kept, shape)
 
 
+def _multiple(coefficient: sp.Expr, node: Node) -> Node:
+    if coefficient == 0:
+        return raw_add((), node.shape)
+    return raw_add([(coefficient, node, all_axes(node))], node.shape)
+
+
 def _flat_terms(terms: Sequence[Term]) -> list[Term]:
     flat: list[Term] = []
     for coefficient, node, axes in terms:
         if isinstance(node, Add):
-            for inner, operand, places in node.terms:
-                flat.append((coefficient * inner, operand, tuple(axes[k] for k in places)))
+            inner = [(coefficient * c, x, tuple(axes[k] for k in a)) for c, x, a in node.terms]
+            flat += _flat_terms(inner)
         elif (value := number(node)) is not None:
             # It spans its axes only through the others; `add` covers what is bare.
             flat.append((coefficient * value, const(1), ()))

@@ -7,6 +7,7 @@ that a Jacobian carries are extra leading labels; no Jacobian chain is ever buil
 """
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 import sympy as sp
 
@@ -79,7 +80,7 @@ def pullback(
         if isinstance(node, Opaque):
             _through_opaque(node, cotangent, len(carried), reach, collected)
             continue
-        if _is_exponential(node):
+        if is_exponential(node):
             part = exponential_pullback(node, cotangent, len(carried))
             collected.setdefault(node.operands[0], []).append(part)
             continue
@@ -119,7 +120,7 @@ def pushforward(
         if isinstance(node, Opaque):
             done[node] = node.payload.jvp(node, done, tuple(carried))
             continue
-        if _is_exponential(node):
+        if is_exponential(node):
             done[node] = exponential_pushforward(node, done[node.operands[0]], len(carried))
             continue
         parts = [
@@ -131,7 +132,8 @@ def pushforward(
     return done[root] if root in reach else build.zero((*carried, *root.shape))
 
 
-def _is_exponential(node: Node) -> bool:
+def is_exponential(node: Node) -> TypeGuard[LinOp]:
+    """Whether a node is the exponential of a matrix, which differentiates itself."""
     return isinstance(node, LinOp) and node.kind == "expm"
 
 
@@ -186,3 +188,49 @@ def _through_opaque(
     for operand, part in node.payload.vjp(node, cotangent, carried):
         if operand in reach:
             collected.setdefault(operand, []).append(part)
+
+
+def contributions(root: Node, variable: Var, most: int) -> list[Node]:
+    """The parts of the derivative that reach the variable through different operands.
+
+    The first node at which the paths to the variable part gives one contribution per operand;
+    the largest is opened again while there are fewer than `most`.
+
+    Args:
+        root: A number, or an array (then the parts are of its Jacobian).
+        variable: The input.
+        most: How many parts at most.
+    """
+    rank = len(root.shape)
+    factors = [(build.identity(n), (k, rank + k)) for k, n in enumerate(root.shape)]
+    seed = build.einsum(factors, tuple(range(2 * rank)))
+    order = list(topological(root))
+    reach = _reaching(order, [variable])
+    if root not in reach:
+        return []
+    open_: list[tuple[Node, Node]] = [(root, seed)]
+    while True:
+        for place, (node, cotangent) in enumerate(open_):
+            below = _one_step(node, cotangent, rank, reach)
+            if below is not None and len(open_) - 1 + len(below) <= most:
+                open_[place : place + 1] = below
+                break
+        else:
+            break
+    return [pullback(node, [variable], cotangent, root.shape)[0] for node, cotangent in open_]
+
+
+def _one_step(
+    node: Node, cotangent: Node, carried: int, reach: set[Node]
+) -> list[tuple[Node, Node]] | None:
+    """The operands that reach the variable and their cotangents; None where nothing parts."""
+    if isinstance(node, Var | Opaque) or is_exponential(node):
+        return None
+    return [
+        (
+            node.operands[term.operand],
+            _transposed(term, cotangent, carried, node.operands[term.operand]),
+        )
+        for term in partials(node)
+        if node.operands[term.operand] in reach
+    ]

@@ -287,7 +287,7 @@ def scale(c: sp.Expr | int, x: View) -> View:
 
 def power(x: View, exponent: sp.Expr | int) -> View:
     """A rational power, entry by entry."""
-    return compact(View(build.power(x.node, sp.sympify(exponent)), x.axes, x.shape))
+    return compact(View(build.power(x.node, sp.sympify(exponent, strict=True)), x.axes, x.shape))
 
 
 def divide(x: View, y: View) -> View:
@@ -363,7 +363,7 @@ def contract(
         own = tuple(labels[k] for k in x.labels())
         inner.append((x.node, own))
         carried.update(own)
-    c = sp.sympify(coefficient)
+    c = sp.sympify(coefficient, strict=True)
     for label, length in sizes.items():
         if label not in carried and label not in out:
             c = c * length

@@ -26,6 +26,7 @@ def check(
     under: Sequence[str] = (),
     seed: int = 0,
     budget: str = "fast",
+    constants: Mapping[str, int] | None = None,
     **kwargs: Any,
 ) -> Verdict:
     r"""Judge a claimed derivative (or value) of a formula or of a JAX function.
@@ -33,10 +34,12 @@ def check(
     Args:
         f: Formula text, SymPy expression, or JAX function.
         claim: Formula text, SymPy expression or JAX function; also a relation of the
-            derivative (">= 0"), or "~0.002" for a value rounded as printed.
+            derivative (">= 0"), or "~0.002" for a value rounded as printed.  About a function of
+            arrays: text in matrix notation ("2*X.T@(X@w-y)/n") or LaTeX.
         *args: Example arguments of a JAX function: the first judged point.
         wrt: Name (for a function also the position) of the variable.
-        kind: "gradient", "hessian" (order 2 of a scalar), "value" or "function".
+        kind: "gradient", "hessian" (order 2 of a scalar), "value" or "function" (value and
+            derivative of two implementations); of arrays also "jacobian" and "jvp".
         order: Order of the derivative, >= 1.
         assume: Declared facts, name -> domain; the same as `domain`.
         domain: Name -> "real", "positive", "(0, 1)", ...; where the claim is made.
@@ -44,7 +47,8 @@ def check(
         points: Points judged before all others.
         under: Transformations ("jit", "vmap", "remat") applied to a JAX function first.
         seed: Seed of the random points; the same seed gives the same verdict.
-        budget: "fast" (48 points) or "full" (400).
+        budget: "fast" (48 points) or "full" (400); for arrays 12 or 64.
+        constants: Values of size symbols in a claim about arrays, such as {"n": 7}.
         **kwargs: Arguments of a JAX function by name.
 
     Returns:
@@ -75,6 +79,7 @@ def check(
             points=points,
             under=under,
             options={"seed": seed, "budget": budget},
+            constants=constants,
             **kwargs,
         )
     if under:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.bridge.array_claim import is_latex
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject, subject
@@ -19,6 +20,7 @@ from diffkit.core.claim import Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
+from diffkit.verify.arrays import check_arrays
 from diffkit.verify.question import Question, read
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
@@ -39,9 +41,10 @@ def check_function(
     points: Sequence[Mapping[str, Any]],
     under: Sequence[str],
     options: Mapping[str, Any],
+    constants: Mapping[str, int] | None = None,
     **kwargs: Any,
 ) -> Verdict:
-    """Judge a claim about a JAX function that is elementwise in its arguments.
+    """Judge a claim about a JAX function: elementwise as a scalar formula, else as arrays.
 
     Args:
         f: The function.
@@ -56,6 +59,7 @@ def check_function(
         points: Further points.
         under: Transformations applied to the function before it is read.
         options: Options kept for replay.
+        constants: Values of size symbols in a claim about arrays.
         **kwargs: Arguments by name.
 
     Raises:
@@ -66,9 +70,22 @@ def check_function(
     what = subject(f, args, kwargs, wrt)
     for name in under:
         what = replace(what, call=TRANSFORMS[name](what.call))
-    _check_kind(what, kind)
     with compat.x64():
         target = lift(what.renamed(what.call), *what.values)
+    if _joins_entries(what, target, claim, kind):
+        if order != 1 and kind == "gradient":
+            raise UsageError(f'order={order} of arrays: ask for kind="hessian" or the jacobian')
+        return check_arrays(
+            what,
+            claim,
+            kind=kind,
+            domain=domain,
+            constants=constants,
+            points=points,
+            options=options,
+        )
+    _check_kind(what, kind)
+    with compat.x64():
         claimed, claimed_name = _claimed(what, claim)
     given = [*_given(what, domain), *points]
     verdict = judge(
@@ -87,6 +104,24 @@ def check_function(
     if kind == "function" and verdict.ok:
         verdict = _gradients_agree(what, target, claimed, judge, domain, given)
     return _named(what, verdict, claimed_name or str(verdict.claim.claimed), target, kind)
+
+
+def _joins_entries(what: Subject, target: Formula, claim: Any, kind: Kind) -> bool:
+    """Whether the claim is about arrays as wholes and not about their entries one by one."""
+    if not any(value.shape for value in what.values):
+        return False
+    if kind in ("jacobian", "hessian", "jvp") or not target.is_elementwise:
+        return True
+    if target.shape != what.values[what.wrt].shape and kind == "gradient":
+        return True
+    return bool(target.composed().arrays) or _is_array_claim(claim)
+
+
+def _is_array_claim(claim: Any) -> bool:
+    """Whether a claim can only be read as one about arrays."""
+    if isinstance(claim, Formula):
+        return not claim.is_elementwise
+    return isinstance(claim, str) and (is_latex(claim) or "@" in claim)
 
 
 def _check_kind(what: Subject, kind: Kind) -> None:

@@ -1,0 +1,264 @@
+"""The two sides of a claim about arrays as formulas of the same inputs."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import jax.numpy as jnp
+import sympy as sp
+
+from diffkit.bridge.arguments import function_name
+from diffkit.bridge.formula import Formula
+from diffkit.bridge.lift import lift
+from diffkit.bridge.subject import Subject
+from diffkit.core.errors import DiffkitError, UnsupportedPrimitive, UsageError
+from diffkit.tensor import layout, views
+from diffkit.tensor.matrix_latex import read_latex
+from diffkit.tensor.matrix_text import read_text
+from diffkit.tensor.nodes import Node, Var, var
+from diffkit.tensor.reading import bind as bind_sizes
+from diffkit.tensor.reading import candidates as lengths_of
+from diffkit.tensor.rewrite import replace as substitute_nodes
+from diffkit.tensor.sweep import pushforward
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """The claimed side.
+
+    Args:
+        node: Its formula; None when it is a function that cannot be read.
+        shape: Shape of its value.
+        value: A function of the leaves that computes it (the user's own, where there is one).
+        shown: How reports write it.
+        form: "text", "latex" or "function": the notation of a repair.
+        notes: How it was read.
+        size: Length and name of the size symbol it was read with, and the axes that have it.
+    """
+
+    node: Node | None
+    shape: tuple[int, ...]
+    value: Callable[..., Any]
+    shown: str
+    form: str
+    notes: tuple[str, ...] = ()
+    size: tuple[int, str, str] | None = None
+
+
+def truth_of(target: Formula, variable: str, kind: str) -> Formula:
+    """What a claim of this kind should say: the gradient, Jacobian, Hessian, tangent or value.
+
+    Raises:
+        UsageError: the result's shape does not go with the kind.
+    """
+    match kind:
+        case "gradient":
+            return target.grad(variable)
+        case "jacobian":
+            return target.jacobian(variable)
+        case "hessian":
+            return target.hessian(variable)
+        case "jvp":
+            return tangent_of(target, variable)
+    return target
+
+
+def tangent_name(variable: str) -> str:
+    """Name of the tangent of a variable."""
+    return f"d{variable}"
+
+
+def tangent_of(target: Formula, variable: str) -> Formula:
+    """The directional derivative along a tangent of the variable, one more input."""
+    wrt = target.input(variable)
+    tangent = var(tangent_name(wrt.name), wrt.shape, wrt.dtype)
+    node = pushforward(target.whole, {wrt: tangent})
+    return replace(target, node=node, inputs=(*target.inputs, tangent), name="")
+
+
+def read_claim(
+    what: Subject,
+    claim: Any,
+    inputs: Sequence[Var],
+    shape: tuple[int, ...],
+    truth: Node | None,
+    constants: Mapping[str, int],
+    is_equal: Callable[[Node], bool],
+) -> Claimed:
+    """Read the claimed side in the names of the target.
+
+    Args:
+        what: The function the claim is about.
+        claim: A JAX function of the same arguments, text, LaTeX, SymPy or a `Formula`.
+        inputs: The inputs of the target's formula.
+        shape: Shape of what is claimed.
+        truth: The right answer, which only chooses between readings of a size symbol.
+        constants: Values of size symbols.
+        is_equal: Whether a reading equals the truth.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if callable(claim) and not isinstance(claim, Formula | sp.Basic):
+        return _function(what, claim, inputs, shape)
+    if isinstance(claim, str):
+        return _written(claim, inputs, shape, constants, is_equal)
+    formula = claim if isinstance(claim, Formula) else Formula.from_sympy(claim)
+    names = {each.name: each for each in inputs}
+    unknown = [each.name for each in formula.inputs if each.name not in names]
+    if unknown:
+        raise UsageError(
+            f"the claim has the inputs {', '.join(unknown)}; the function has {', '.join(names)}"
+        )
+    changes = {each: names[each.name] for each in formula.inputs if each is not names[each.name]}
+    if any(a.shape != b.shape for a, b in changes.items()):
+        arguments = {each.symbol: views.view(names[each.name]) for each in formula.inputs}
+        common = views.common_shape(*arguments.values())
+        node = views.dense(views.mapped(formula.sympy(), arguments, common))
+        return _of_node(node, inputs, str(claim), "text")
+    node = substitute_nodes(formula.whole, changes)
+    return _of_node(node, inputs, str(claim), "text")
+
+
+def _of_node(
+    node: Node,
+    inputs: Sequence[Var],
+    shown: str,
+    form: str,
+    notes: tuple[str, ...] = (),
+    size: tuple[int, str, str] | None = None,
+) -> Claimed:
+    formula = Formula(node, tuple(inputs), shape=node.shape)
+    return Claimed(node, node.shape, formula.lower(), shown, form, notes, size)
+
+
+def is_latex(text: str) -> bool:
+    """Whether a claim is written in LaTeX: it has a command, or a brace after ^ or _."""
+    return "\\" in text or "^" in text or "_{" in text
+
+
+def _written(
+    text: str,
+    inputs: Sequence[Var],
+    shape: tuple[int, ...],
+    constants: Mapping[str, int],
+    is_equal: Callable[[Node], bool],
+) -> Claimed:
+    names = {each.name: views.view(each) for each in inputs}
+    reader = read_latex if is_latex(text) else read_text
+    form = "latex" if is_latex(text) else "text"
+    reading = reader(text, names, constants=dict(constants), shape=shape)
+    if not reading.sizes:
+        notes = (*reading.notes, *(f"{n} = {v}" for n, v in sorted(reading.fixed.items())))
+        node = views.dense(reading.view)
+        return _of_node(node, inputs, text, form, notes)
+    names_open = sorted(s.name for s in reading.sizes)
+    if len(names_open) > 1:
+        raise UsageError(
+            f"the sizes {', '.join(names_open)} are open; give them, "
+            f"constants={{{', '.join(f'{n!r}: ...' for n in names_open)}}}"
+        )
+    (symbol,) = names_open
+    fitting = []
+    for length, axes in lengths_of(names):
+        try:
+            node = views.dense(bind_sizes(reading, {symbol: length}))
+        except DiffkitError:
+            continue
+        fitting.append((length, axes, node, node.shape == shape and is_equal(node)))
+    right = [each for each in fitting if each[3]]
+    if len(right) > 1:
+        listed = "; ".join(f"{symbol} = {length}: {axes}" for length, axes, _, _ in right)
+        raise UsageError(
+            f"{symbol} may be several lengths ({listed}); say which, constants={{{symbol!r}: ...}}"
+        )
+    if not fitting:
+        raise UsageError(f"no axis gives {symbol} a length with which the claim can be read")
+    length, axes, node, _ = right[0] if right else fitting[0]
+    note = f"{symbol} = {length}: {axes}"
+    return _of_node(node, inputs, text, form, (*reading.notes, note), (length, symbol, axes))
+
+
+def _function(
+    what: Subject, claim: Callable[..., Any], inputs: Sequence[Var], shape: tuple[int, ...]
+) -> Claimed:
+    """A claim that is a JAX function of the same arguments, by name where the names agree."""
+    names = [each.name for each in inputs]
+    order = _argument_order(claim, names)
+
+    def value(*leaves: Any) -> Any:
+        by_name = dict(zip(names, leaves, strict=True))
+        return jnp.asarray(claim(*(by_name[name] for name in order)))
+
+    notes: tuple[str, ...] = ()
+    node: Node | None = None
+    examples = [jnp.zeros(each.shape, each.dtype or None) for each in inputs]
+    try:
+        formula = lift(_named(value, names, function_name(claim)), *examples)
+        changes = {
+            mine: theirs
+            for mine, theirs in zip(formula.inputs, inputs, strict=True)
+            if mine is not theirs
+        }
+        node = substitute_nodes(formula.whole, changes)
+        notes = formula.notes
+        found = formula.shape
+    except UnsupportedPrimitive as error:
+        notes = (f"the claim is judged by its values: {str(error).splitlines()[0]}",)
+        found = tuple(value(*what_values(what, inputs)).shape)
+    shown = function_name(claim)
+    if getattr(claim, "__name__", "") == "<lambda>" and node is not None:
+        shown = layout.show(node)
+    return Claimed(node, found, value, shown, "function", notes)
+
+
+def what_values(what: Subject, inputs: Sequence[Var]) -> list[Any]:
+    """The example values of a subject for the inputs, tangents as zeros."""
+    known = dict(zip((n.replace(".", "_") for n in what.names), what.values, strict=True))
+    return [jnp.asarray(known.get(each.name, jnp.zeros(each.shape))) for each in inputs]
+
+
+def _named(value: Callable[..., Any], names: Sequence[str], title: str) -> Callable[..., Any]:
+    def program(*leaves: Any) -> Any:
+        return value(*leaves)
+
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    parameters = [inspect.Parameter(name, kind) for name in names]
+    program.__signature__ = inspect.Signature(parameters)  # ty: ignore[unresolved-attribute]
+    program.__name__ = title
+    return program
+
+
+def _argument_order(claim: Callable[..., Any], names: Sequence[str]) -> list[str]:
+    """Which inputs a claim takes, in its own order.
+
+    Raises:
+        UsageError: its parameters are neither names of inputs nor as many as there are.
+    """
+    try:
+        parameters = [
+            p.name
+            for p in inspect.signature(claim).parameters.values()
+            if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD) and p.default is p.empty
+        ]
+    except (TypeError, ValueError):
+        parameters = []
+    if parameters and set(parameters) <= set(names):
+        return parameters
+    if not parameters or len(parameters) == len(names):
+        return list(names)
+    raise UsageError(
+        f"the claim takes {', '.join(parameters)}; the function takes {', '.join(names)}: "
+        "give a claim of the same arguments"
+    )
+
+
+def lifted(what: Subject, facts: Mapping[str, str]) -> Formula:
+    """The target as a formula under declared facts."""
+    known = {name.replace(".", "_") for name in what.names}
+    return lift(
+        what.renamed(what.call),
+        *what.values,
+        assume={name: fact for name, fact in facts.items() if name in known},
+    )

@@ -1,0 +1,652 @@
+r"""Are two nodes equal?  Equal normal forms, or identity testing with a stated error.
+
+Identity testing evaluates both sides at random points modulo a prime (Schwartz 1980; Zippel
+1979).  What is no polynomial is an atom: a pseudo-random residue that depends only on the
+function and its argument, so equal arguments give equal atoms.  Laws that hold between atoms are
+built in (exp(u + v) = exp u exp v, sqrt(u)^2 = u, sin^2 + cos^2 = 1, sign and step); others are
+not, so two equal formulas may be told apart here, never two different ones taken for equal,
+except with the probability that is stated: two different rational functions of degree d in
+the atoms agree at a random point with probability at most d/p.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.core.relational import Relational
+
+from diffkit.numeric import modular
+from diffkit.numeric.modular import PRIME, NotASquare, Singular
+from diffkit.symbolic.vocabulary import FUNCTIONS, definition
+from diffkit.tensor.evaluate import indicator_array
+from diffkit.tensor.kernels import view_of
+from diffkit.tensor.nodes import (
+    Add,
+    Affine,
+    Const,
+    Einsum,
+    LinOp,
+    Map,
+    Node,
+    Opaque,
+    Reduce,
+    Select,
+    Var,
+    topological,
+)
+from diffkit.tensor.normal_form import normal_form
+from diffkit.tensor.rewrite import with_sizes
+
+Array = Any
+
+#: Points at which two sides must agree; each is another draw of inputs and atoms.
+TRIALS = 3
+#: Draws in search of a point where all roots and inverses exist.
+MOST_DRAWS = 60
+#: Beyond this many entries of all nodes together identity testing is not attempted.
+MOST_ENTRIES = 4_000_000
+#: exp(c u) is a whole power of the atom exp(u / PARTS) for c a multiple of 1/PARTS.
+PARTS = 24
+
+
+class Inconclusive(Exception):
+    """Identity testing cannot be carried out for this formula."""
+
+
+@dataclass(frozen=True)
+class Equality:
+    """Whether two nodes were found equal.
+
+    Args:
+        is_equal: True: proved. False: not shown (it may hold all the same).
+        method: How, for reports.
+        error: Probability that a proof is wrong; 0 for normal forms.
+        differs: Whether identity testing found a difference (the sides are then most likely
+            different, but a law between functions may be missing).
+    """
+
+    is_equal: bool
+    method: str
+    error: float = 0.0
+    differs: bool = False
+
+
+def prove_equal_nodes(left: Node, right: Node, sizes: Mapping[str, int] | None = None) -> Equality:
+    """Compare two nodes of one shape.
+
+    Args:
+        left: A node.
+        right: Another over inputs of the same names.
+        sizes: Value of size symbols in coefficients.
+    """
+    if left.shape != right.shape:
+        return Equality(False, f"shapes {left.shape} and {right.shape} differ", differs=True)
+    if sizes:
+        left, right = with_sizes(left, sizes), with_sizes(right, sizes)
+    if normal_form(left) is normal_form(right):
+        return Equality(True, "equal normal forms")
+    try:
+        return _test(left, right, sizes or {})
+    except Inconclusive as reason:
+        return Equality(False, f"the normal forms differ; no identity test: {reason}")
+
+
+def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:
+    order = list(topological(left, right))
+    if sum(int(np.prod(n.shape, dtype=np.int64)) for n in order) > MOST_ENTRIES:
+        raise Inconclusive("the arrays are too large")
+    passed = 0
+    for seed in range(MOST_DRAWS):
+        draw = _Draw(seed, sizes, keeps_roots=seed < MOST_DRAWS // 2)
+        try:
+            a, b = draw.values(order, left, right)
+        except (NotASquare, Singular):
+            continue
+        if np.any(a != b):
+            return Equality(False, "identity testing tells the sides apart", differs=True)
+        passed += 1
+        if passed == TRIALS:
+            bound = min(degree(left) + degree(right), 10**8)
+            error = (bound / PRIME) ** TRIALS
+            method = f"identity testing at {TRIALS} points modulo 2^31 - 1"
+            return Equality(True, f"{method}, wrong with probability < {error:.0e}", error)
+    raise Inconclusive("no random point was found where all roots and inverses exist")
+
+
+def degree(root: Node) -> int:
+    """A bound on numerator plus denominator degree in the atoms, for the error probability."""
+    found: dict[Node, int] = {}
+    for node in topological(root):
+        below = [found[x] for x in node.operands]
+        length = max(node.operands[0].shape[-1:] or (1,)) if node.operands else 1
+        match node:
+            case Add():
+                found[node] = sum(below)
+            case Einsum():
+                summed = [n for label, n in node.sizes.items() if label not in node.out]
+                found[node] = sum(below) * int(np.prod(summed, dtype=np.int64) or 1)
+            case Map() | Select():
+                found[node] = 8 * max([1, *below])
+            case Reduce():
+                found[node] = max([1, *below]) * length
+            case LinOp():
+                found[node] = 2 * length * max([1, *below])
+            case _:
+                found[node] = 1
+        found[node] = min(found[node], 10**12)
+    return found[root]
+
+
+def _stable_hash(text: str) -> int:
+    value = 1469598103934665603
+    for byte in text.encode():
+        value = (value ^ byte) * 1099511628211 & (2**64 - 1)
+    return value
+
+
+class _Draw:
+    """One random point: values of inputs, and an atom for every function and argument."""
+
+    def __init__(self, seed: int, sizes: Mapping[str, int], keeps_roots: bool) -> None:
+        self.seed = seed
+        self.sizes = sizes
+        self.keeps_roots = keeps_roots
+        self.random = np.random.default_rng(seed)
+        self.known: dict[Node, Array] = {}
+        self.designed: dict[Node, Array] = {}
+
+    def values(self, order: Sequence[Node], *roots: Node) -> list[Array]:
+        """The values of the roots."""
+        self.design(order)
+        for node in order:
+            if node not in self.known:
+                self.known[node] = self.value(node)
+        return [self.known[root] for root in roots]
+
+    # inputs ---------------------------------------------------------------------------------------
+
+    def design(self, order: Sequence[Node]) -> None:
+        """Draw a matrix together with its Cholesky factor or eigenvectors where they occur."""
+        for node in order:
+            if not isinstance(node, LinOp) or node.kind != "cholesky":
+                continue
+            matrix = _symmetrised(node.operands[0])
+            if matrix is None or matrix in self.known:
+                continue
+            factor = np.tril(self.uniform(matrix.shape))
+            gram = modular.matmul(factor, np.swapaxes(factor, -1, -2))
+            if not matrix.facts & {"symmetric", "spd"}:
+                skew = np.tril(self.uniform(matrix.shape), -1)
+                gram = (gram + skew - np.swapaxes(skew, -1, -2)) % PRIME
+            self.known[matrix] = gram
+            self.known[node] = factor
+
+    def uniform(self, shape: Sequence[int]) -> Array:
+        """Random residues, none 0."""
+        return self.random.integers(1, PRIME, size=tuple(shape), dtype=np.int64)
+
+    def input(self, node: Var) -> Array:
+        """A random value within the declared facts."""
+        if node.dtype.startswith(("int", "uint", "bool")):
+            raise Inconclusive(f"{node.name} takes whole numbers only")
+        drawn = self.uniform(node.shape)
+        facts = node.facts
+        if facts & {"symmetric", "spd"}:
+            lower = np.tril(drawn)
+            return (lower + np.swapaxes(np.tril(drawn, -1), -1, -2)) % PRIME
+        if "orthogonal" in facts:
+            return self.orthogonal(node.shape[-1])
+        if "triangular" in facts:
+            return np.tril(drawn)
+        if "simplex" in facts:
+            drawn[..., -1] = (1 - drawn[..., :-1].sum(axis=-1)) % PRIME
+            return drawn
+        if "one_hot" in facts:
+            raise Inconclusive(f"{node.name} takes finitely many values")
+        return drawn
+
+    def orthogonal(self, n: int) -> Array:
+        """(I - K)(I + K)^-1 for a random skew K."""
+        drawn = np.tril(self.uniform((n, n)), -1)
+        skew = (drawn - drawn.T) % PRIME
+        eye = np.eye(n, dtype=np.int64)
+        return modular.matmul((eye - skew) % PRIME, modular.inverse((eye + skew) % PRIME))
+
+    # nodes ----------------------------------------------------------------------------------------
+
+    def value(self, node: Node) -> Array:
+        """The residues of one node whose operands are known."""
+        operands = [self.known[x] for x in node.operands]
+        match node:
+            case Var():
+                return self.input(node)
+            case Const():
+                entries = [self.constant(v) for v in node.values]
+                return np.asarray(entries, dtype=np.int64).reshape(node.shape)
+            case Affine():
+                return indicator_array(node).astype(np.int64)
+            case Add():
+                return self.total(node)
+            case Einsum():
+                pairs = list(zip(operands, node.labels, strict=True))
+                return modular.contract(pairs, node.out, node.sizes)
+            case Map():
+                return self.map(node)
+            case Select():
+                which, yes, no = (
+                    self.lay(x, a, node.shape) for x, a in zip(operands, node.axes, strict=True)
+                )
+                return np.broadcast_to((which * yes + (1 - which) * no) % PRIME, node.shape)
+            case Reduce():
+                return self.reduction(node, operands[0])
+            case LinOp():
+                return self.matrix(node, operands[0])
+            case Opaque():
+                name = f"{node.payload}|{node.index}"
+                return self.array_atom(name, operands, node.shape)
+        raise Inconclusive(f"{type(node).__name__} has no value modulo a prime")
+
+    def constant(self, value: sp.Basic) -> int:
+        """An exact number as a residue; what is not rational is an atom."""
+        if value in (sp.true, sp.false):
+            return int(bool(value))
+        return int(self.scalar(value, {}))
+
+    def total(self, node: Add) -> Array:
+        """A linear combination."""
+        total = np.zeros(node.shape, dtype=np.int64)
+        for c, x, axes in node.terms:
+            named = {s: self.sizes[s.name] for s in c.free_symbols if s.name in self.sizes}
+            factor = self.constant(c.subs(named) if named else c)
+            total = (total + factor * self.lay(self.known[x], axes, node.shape)) % PRIME
+        return total
+
+    @staticmethod
+    def lay(x: Array, axes: Sequence[int], shape: Sequence[int]) -> Array:
+        """An operand with its axes at their places, length 1 elsewhere."""
+        order = sorted(range(len(axes)), key=axes.__getitem__)
+        wide = [1] * len(shape)
+        for k, axis in enumerate(axes):
+            wide[axis] = np.shape(x)[k]
+        return np.transpose(x, order).reshape(wide)
+
+    def map(self, node: Map) -> Array:
+        """A kernel, entry by entry."""
+        scope = {}
+        for place, operand, axes in zip(
+            node.kernel.signature, node.operands, node.axes, strict=True
+        ):
+            scope[place] = _Argument(
+                self.lay(self.known[operand], axes, node.shape), operand, axes, node.shape
+            )
+        found = self.scalar(elementary(node.kernel.expr), scope)
+        return np.broadcast_to(np.asarray(found, dtype=np.int64), node.shape)
+
+    def reduction(self, node: Reduce, x: Array) -> Array:
+        """A product is computed; a maximum and a logsumexp are atoms of their entries."""
+        if node.kind == "prod":
+            result = np.ones(node.shape, dtype=np.int64)
+            moved = np.moveaxis(x, node.axes, range(len(node.axes)))
+            for part in moved.reshape(-1, *node.shape):
+                result = result * part % PRIME
+            return result
+        if node.kind == "logsumexp":
+            return self.logarithm(self.sum_of_exponentials(node))
+        moved = np.moveaxis(x, node.axes, range(len(node.axes))).reshape(-1, *node.shape)
+        ordered = np.sort(moved, axis=0)
+        return self.atom(node.kind, *ordered)
+
+    def sum_of_exponentials(self, node: Reduce) -> Array:
+        """sum exp(u) over the axes of a logsumexp."""
+        (operand,) = node.operands
+        everything = tuple(range(len(operand.shape)))
+        value = self.exponential_of(operand, sp.S.One, everything, operand.shape)
+        return value.sum(axis=node.axes) % PRIME
+
+    def matrix(self, node: LinOp, x: Array) -> Array:
+        """A function of matrices: rational ones are computed, others are atoms."""
+        rows, columns = x.shape[-2:] if x.ndim > 1 else (0, 0)
+        transposed = np.swapaxes(x, -1, -2) if x.ndim > 1 else x
+        match node.kind:
+            case "inv":
+                return modular.inverse(x)
+            case "det":
+                return modular.determinant(x)
+            case "logabsdet":
+                return self.logarithm(modular.determinant(x))
+            case "power":
+                result = x
+                for _ in range(node.params[0] - 1):
+                    result = modular.matmul(result, x)
+                return result
+            case "pinv":
+                if rows >= columns:
+                    gram = modular.inverse(modular.matmul(transposed, x))
+                    return modular.matmul(gram, transposed)
+                gram = modular.inverse(modular.matmul(x, transposed))
+                return modular.matmul(transposed, gram)
+            case "cholesky":
+                half = (PRIME + 1) // 2
+                return modular.cholesky((x + transposed) % PRIME * half % PRIME)
+        return self.array_atom(f"{node.kind}{node.params}", [x], node.shape)
+
+    def array_atom(self, name: str, operands: Sequence[Array], shape: Sequence[int]) -> Array:
+        """A random array that depends on a function's name and its whole arguments."""
+        key = _stable_hash(name) ^ self.seed
+        for x in operands:
+            key = _stable_hash(f"{key}|{x.shape}|{x.tobytes().hex()}")
+        return np.random.default_rng(key).integers(1, PRIME, size=tuple(shape), dtype=np.int64)
+
+    # scalars --------------------------------------------------------------------------------------
+
+    def atom(self, name: str, *arguments: Array) -> Array:
+        """A random residue per entry that depends on a function and its arguments."""
+        return modular.hashed(_stable_hash(f"{self.seed}|{name}"), *arguments)
+
+    def scalar(self, expr: sp.Basic, scope: Mapping[sp.Symbol, "_Argument"]) -> Array:
+        """A scalar expression at residues of its symbols."""
+        if isinstance(expr, sp.Symbol):
+            if expr in scope:
+                return scope[expr].value
+            if expr.name in self.sizes:
+                return np.int64(self.sizes[expr.name] % PRIME)
+            raise Inconclusive(f"the size {expr} has no value")
+        if isinstance(expr, sp.Rational):
+            return np.int64(modular.rational(int(expr.p), int(expr.q)))
+        if isinstance(expr, sp.Add):
+            total: Array = np.int64(0)
+            for arg in expr.args:
+                total = (total + self.scalar(arg, scope)) % PRIME
+            return total
+        if isinstance(expr, sp.Mul):
+            result: Array = np.int64(1)
+            for arg in expr.args:
+                result = result * self.scalar(arg, scope) % PRIME
+            return result
+        if isinstance(expr, sp.exp):
+            return self.exponential(expr.args[0], scope)
+        if isinstance(expr, sp.Pow):
+            return self.power(expr, scope)
+        for kind, rule in _RULES.items():
+            if isinstance(expr, kind):
+                return rule(self, expr, scope)
+        if expr in (sp.true, sp.false):
+            return np.int64(expr == sp.true)
+        if isinstance(expr, sp.Function | sp.NumberSymbol):
+            arguments = [self.scalar(arg, scope) for arg in expr.args]
+            if not arguments:
+                arguments = [np.int64(0)]
+            return self.atom(type(expr).__name__, *arguments)
+        raise Inconclusive(f"{type(expr).__name__} has no value modulo a prime")
+
+    def power(self, expr: sp.Pow, scope: Mapping[sp.Symbol, "_Argument"]) -> Array:
+        """A whole power, a root, or an atom."""
+        base = self.scalar(expr.base, scope)
+        if expr.exp.is_Integer:
+            return modular.power(base, int(expr.exp))
+        if expr.exp.is_Rational:
+            p, q = int(expr.exp.p), int(expr.exp.q)
+            return modular.power(self.root(base, q), p)
+        exponent = self.scalar(expr.exp, scope)
+        return self.atom("pow", base, exponent)
+
+    def root(self, base: Array, q: int) -> Array:
+        """The q-th root: exact for q a power of two while that is possible, else an atom."""
+        if self.keeps_roots and q & (q - 1) == 0:
+            while q > 1:
+                base, q = modular.root(base), q // 2
+            return base
+        return self.atom(f"root{q}", base)
+
+    def exponential(self, argument: sp.Expr, scope: Mapping[sp.Symbol, "_Argument"]) -> Array:
+        """exp of a sum as a product; a rational multiple as a power."""
+        result: Array = np.int64(1)
+        for term in sp.Add.make_args(sp.expand(argument)):
+            c, rest = term.as_coeff_Mul()
+            if isinstance(rest, sp.Symbol) and rest in scope:
+                held = scope[rest]
+                part = self.exponential_of(held.node, c, held.axes, held.shape)
+            elif isinstance(rest, sp.log):
+                part = self.raised(self.scalar(rest.args[0], scope), c)
+            else:
+                part = self.exponential_atom(self.scalar(rest, scope), c)
+            result = result * part % PRIME
+        return result
+
+    def raised(self, base: Array, c: sp.Expr) -> Array:
+        if c.is_Integer:
+            return modular.power(base, int(c))
+        return modular.power(self.root(base, int(c.q)), int(c.p))
+
+    def exponential_of(
+        self, node: Node, c: sp.Expr, axes: Sequence[int], shape: Sequence[int]
+    ) -> Array:
+        """exp(c * node) laid into a shape, following the terms of the node."""
+        if isinstance(node, Add):
+            result: Array = np.ones((1,) * len(shape), dtype=np.int64)
+            for inner, x, places in node.terms:
+                where = tuple(axes[k] for k in places)
+                result = result * self.exponential_of(x, c * inner, where, shape) % PRIME
+            return np.broadcast_to(result, shape) if not node.operands else result
+        if isinstance(node, Const) and not node.shape:
+            (value,) = node.values
+            return self.exponential(c * value, {})
+        if isinstance(node, Reduce) and node.kind == "logsumexp":
+            return self.raised(self.lay(self.sum_of_exponentials(node), axes, shape), c)
+        if isinstance(node, Map) and isinstance(node.kernel.expr, sp.log):
+            inside = node.kernel.expr.args[0]
+            scope = {
+                place: _Argument(self.lay(self.known[x], a, node.shape), x, a, node.shape)
+                for place, x, a in zip(node.kernel.signature, node.operands, node.axes, strict=True)
+            }
+            value = np.broadcast_to(self.scalar(elementary(inside), scope), node.shape)
+            return self.raised(self.lay(value, axes, shape), c)
+        return self.exponential_atom(self.lay(self.known[node], axes, shape), c)
+
+    def exponential_atom(self, value: Array, c: sp.Expr) -> Array:
+        """exp(c u) as a power of one atom per |u|."""
+        count = c * PARTS
+        if not count.is_Integer:
+            value = value * self.constant(c) % PRIME
+            count = sp.Integer(PARTS)
+        value = np.asarray(value, dtype=np.int64) % PRIME
+        is_low = value <= PRIME // 2
+        base = self.atom("exp", np.where(is_low, value, PRIME - value))
+        base = np.where(value == 0, 1, base)
+        up = modular.power(base, int(count))
+        down = modular.power(base, -int(count))
+        return np.where(is_low, up, down)
+
+    def logarithm(self, value: Array) -> Array:
+        """log|u|: log(1/u) = -log u and log|-u| = log|u|."""
+        value = np.asarray(value, dtype=np.int64) % PRIME
+        if np.any(value == 0):
+            raise Singular("log 0")
+        inverse = modular.power(value, -1)
+        plain = np.minimum(value, PRIME - value)
+        turned = np.minimum(inverse, PRIME - inverse)
+        found = self.atom("log", np.minimum(plain, turned))
+        found = np.where(plain == 1, 0, found)
+        return np.where(plain <= turned, found, PRIME - found) % PRIME
+
+    def step(self, gap: Array) -> Array:
+        """Return the truth of gap > 0: one atom per |gap|, and that of -gap its complement."""
+        gap = np.asarray(gap, dtype=np.int64) % PRIME
+        is_low = gap <= PRIME // 2
+        found = self.atom("step", np.where(is_low, gap, PRIME - gap))
+        return np.where(is_low, found, (1 - found) % PRIME)
+
+    def odd(self, name: str, value: Array) -> Array:
+        """An atom with f(-u) = -f(u)."""
+        value = np.asarray(value, dtype=np.int64) % PRIME
+        is_low = value <= PRIME // 2
+        found = self.atom(name, np.where(is_low, value, PRIME - value))
+        found = np.where(value == 0, 0, found)
+        return np.where(is_low, found, PRIME - found) % PRIME
+
+    def circle(self, value: Array) -> tuple[Array, Array]:
+        """cos and sin as a rational point of the circle."""
+        t = self.odd("tan of the half", value)
+        below = modular.power((1 + t * t) % PRIME, -1)
+        return (1 - t * t) % PRIME * below % PRIME, 2 * t % PRIME * below % PRIME
+
+
+def _symmetrised(node: Node) -> Var | None:
+    """X for a node X or (X + X')/2, where X is an input."""
+    node = normal_form(node)
+    if isinstance(node, Var):
+        return node
+    if isinstance(node, Add) and len(node.operands) == 2:
+        found = {x if isinstance(x, Var) else view_of(x)[0] for x in node.operands}
+        if len(found) == 1 and set(node.coefficients) == {sp.Rational(1, 2)}:
+            (inner,) = found
+            return inner if isinstance(inner, Var) else None
+    return None
+
+
+@dataclass(frozen=True, eq=False)
+class _Argument:
+    """A symbol of a kernel: its residues, the node they are of, and where its axes lie."""
+
+    value: Array
+    node: Node
+    axes: Sequence[int]
+    shape: Sequence[int]
+
+
+@lru_cache(maxsize=4096)
+def elementary(expr: sp.Basic) -> sp.Basic:
+    """A kernel in exponentials, roots, steps and atoms."""
+    return definition(_kept(expr)).rewrite([sp.tanh, sp.sinh, sp.cosh, sp.coth], sp.exp)
+
+
+def _kept(expr: sp.Basic) -> sp.Basic:
+    """The vocabulary's own steps as signs, whose laws are known here."""
+    step, relu = FUNCTIONS["step"], FUNCTIONS["relu"]
+    changed = expr.replace(relu, lambda x: x * (1 + sp.sign(x)) / 2)
+    return changed.replace(lambda e: isinstance(e, step), lambda e: (1 + sp.sign(e.args[0])) / 2)
+
+
+Rule = Callable[[_Draw, Any, Mapping[sp.Symbol, _Argument]], Array]
+
+
+def _piecewise(draw: _Draw, expr: sp.Piecewise, scope: Mapping[sp.Symbol, _Argument]) -> Array:
+    result: Array = np.int64(0)
+    open_: Array = np.int64(1)
+    for value, condition in expr.args:
+        holds = draw.scalar(condition, scope)
+        result = (result + open_ * holds % PRIME * draw.scalar(value, scope)) % PRIME
+        open_ = open_ * (1 - holds) % PRIME
+    return result
+
+
+def _gap(draw: _Draw, left: sp.Expr, right: sp.Expr, scope: Any) -> Array:
+    return (draw.scalar(left, scope) - draw.scalar(right, scope)) % PRIME
+
+
+def _relation(draw: _Draw, expr: Relational, scope: Any) -> Array:
+    gap = _gap(draw, expr.lhs, expr.rhs, scope)
+    if isinstance(expr, sp.Eq | sp.Ne):
+        value = np.asarray(gap)
+        found = np.where(value == 0, 1, draw.atom("eq", np.minimum(value, PRIME - value)))
+        return found if isinstance(expr, sp.Eq) else (1 - found) % PRIME
+    is_less = isinstance(expr, sp.StrictLessThan | sp.LessThan)
+    return draw.step((-gap if is_less else gap) % PRIME)
+
+
+def _extreme(is_max: bool) -> Rule:
+    def rule(draw: _Draw, expr: Any, scope: Any) -> Array:
+        if len(expr.args) > 2:
+            values = [np.asarray(draw.scalar(arg, scope)) for arg in expr.args]
+            ordered = np.sort(np.stack(np.broadcast_arrays(*values)), axis=0)
+            return draw.atom("max" if is_max else "min", *ordered)
+        a, b = (draw.scalar(arg, scope) for arg in expr.args)
+        gap = (a - b) % PRIME
+        chosen = draw.step(gap if is_max else (-gap) % PRIME)
+        return (b + gap * chosen) % PRIME
+
+    return rule
+
+
+def _sign(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return (2 * draw.step(draw.scalar(expr.args[0], scope)) - 1) % PRIME
+
+
+def _abs(draw: _Draw, expr: Any, scope: Any) -> Array:
+    value = draw.scalar(expr.args[0], scope)
+    return value * ((2 * draw.step(value) - 1) % PRIME) % PRIME
+
+
+def _log(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return draw.logarithm(draw.scalar(expr.args[0], scope))
+
+
+def _cos(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return draw.circle(draw.scalar(expr.args[0], scope))[0]
+
+
+def _sin(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return draw.circle(draw.scalar(expr.args[0], scope))[1]
+
+
+def _tan(draw: _Draw, expr: Any, scope: Any) -> Array:
+    cos, sin = draw.circle(draw.scalar(expr.args[0], scope))
+    return sin * modular.power(cos, -1) % PRIME
+
+
+def _and(draw: _Draw, expr: Any, scope: Any) -> Array:
+    result: Array = np.int64(1)
+    for arg in expr.args:
+        result = result * draw.scalar(arg, scope) % PRIME
+    return result
+
+
+def _or(draw: _Draw, expr: Any, scope: Any) -> Array:
+    missed: Array = np.int64(1)
+    for arg in expr.args:
+        missed = missed * ((1 - draw.scalar(arg, scope)) % PRIME) % PRIME
+    return (1 - missed) % PRIME
+
+
+def _not(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return (1 - draw.scalar(expr.args[0], scope)) % PRIME
+
+
+def _ite(draw: _Draw, expr: Any, scope: Any) -> Array:
+    which, yes, no = (draw.scalar(arg, scope) for arg in expr.args)
+    return (which * yes + (1 - which) * no) % PRIME
+
+
+def _odd(name: str) -> Rule:
+    return lambda draw, expr, scope: draw.odd(name, draw.scalar(expr.args[0], scope))
+
+
+def _erfc(draw: _Draw, expr: Any, scope: Any) -> Array:
+    return (1 - draw.odd("erf", draw.scalar(expr.args[0], scope))) % PRIME
+
+
+_RULES: dict[Any, Rule] = {
+    sp.Piecewise: _piecewise,
+    Relational: _relation,
+    sp.Max: _extreme(True),
+    sp.Min: _extreme(False),
+    sp.sign: _sign,
+    sp.Abs: _abs,
+    sp.log: _log,
+    sp.cos: _cos,
+    sp.sin: _sin,
+    sp.tan: _tan,
+    sp.And: _and,
+    sp.Or: _or,
+    sp.Not: _not,
+    sp.ITE: _ite,
+    sp.erf: _odd("erf"),
+    sp.erfc: _erfc,
+    sp.atan: _odd("atan"),
+    sp.asin: _odd("asin"),
+    sp.asinh: _odd("asinh"),
+    sp.atanh: _odd("atanh"),
+}
