@@ -43,6 +43,7 @@ class Formula:
         name: Name of the function it was lifted from, "" for a formula given as such.
         notes: What a reader must know: constants read as exact numbers, what was left out.
         domains: Declared domain of some inputs.
+        hessian_of: The number and the input of which it is the Hessian, else None.
     """
 
     node: Node
@@ -51,6 +52,7 @@ class Formula:
     name: str = ""
     notes: tuple[str, ...] = ()
     domains: tuple[tuple[str, Domain], ...] = ()
+    hessian_of: tuple[Node, Var] | None = None
 
     @classmethod
     def from_text(cls, text: str, *, known: Iterable[str] | None = None) -> "Formula":
@@ -135,7 +137,7 @@ class Formula:
         used = {each for each in topological(self.node) if isinstance(each, Var)}
         kept = tuple(each for each in self.inputs if each in used)
         merged = tuple(dict.fromkeys((*self.notes, *notes)))
-        return replace(self, node=_as_map(expr, kept), notes=merged, name="")
+        return replace(self, node=_as_map(expr, kept), notes=merged, name="", hessian_of=None)
 
     def grad(self, wrt: Wrt | tuple[Wrt, ...] | None = None) -> Any:
         """The gradient by `wrt`; the elementwise derivative when the formula is elementwise.
@@ -166,7 +168,7 @@ class Formula:
 
     def with_node(self, node: Node, shape: Shape) -> "Formula":
         """A formula of the same inputs that computes another node."""
-        return replace(self, node=node, shape=shape, name="")
+        return replace(self, node=node, shape=shape, name="", hessian_of=None)
 
     def nth(
         self,
@@ -211,7 +213,7 @@ class Formula:
         target = self.input(wrt)
         if self.is_scalar:
             return self._grad(target)
-        node = sweep.jacobian(self._whole(), target)
+        node = sweep.jacobian(self.whole, target)
         return self.with_node(node, (*self.shape, *target.shape))
 
     def hessian(self, wrt: Wrt | tuple[Wrt, Wrt] | None = None) -> "Formula":
@@ -223,16 +225,40 @@ class Formula:
         left, right = wrt if isinstance(wrt, tuple) else (wrt, wrt)
         first, second = self.input(left), self.input(right)
         if self.is_scalar and first is second:
-            return self.nth(first.name, 2)
+            return replace(self.nth(first.name, 2), hessian_of=(self.node, first))
         if self.shape:
             raise UsageError(
                 f"the hessian is that of a number; this result has shape {self.shape}: "
                 "take its sum, or the jacobian twice"
             )
-        node = sweep.hessian(self._whole(), first, second)
-        return self.with_node(node, (*first.shape, *second.shape))
+        node = sweep.hessian(self.whole, first, second)
+        found = self.with_node(node, (*first.shape, *second.shape))
+        return replace(found, hessian_of=(self.whole, first) if first is second else None)
 
-    def _whole(self) -> Node:
+    def structured(self) -> Any:
+        """What a Hessian is made of: diagonal, of low rank, Kronecker, blocks, or dense.
+
+        Raises:
+            UsageError: the formula is no `hessian` by one input.
+        """
+        from diffkit.bridge.hessian import structured
+
+        return structured(self)
+
+    def hvp(self, wrt: Wrt | None = None) -> Callable[..., Any]:
+        """A JAX function of the inputs and v: the Hessian by one input, applied to v."""
+        from diffkit.bridge.hessian import hvp
+
+        return hvp(self, wrt)
+
+    def value_and_grad(self, wrt: Wrt | tuple[Wrt, ...] | None = None) -> Callable[..., Any]:
+        """A JAX function of the inputs: the value and the gradient, shared parts once."""
+        from diffkit.bridge.hessian import value_and_grad
+
+        return value_and_grad(self, wrt)
+
+    @property
+    def whole(self) -> Node:
         """The node with all axes of the result."""
         axes = tuple(range(len(self.shape) - len(self.node.shape), len(self.shape)))
         return build.spread(self.node, axes, self.shape)
@@ -305,7 +331,7 @@ class Formula:
         if composed.arrays:
             node = differentiate(self.node, target, notes)
             merged = tuple(dict.fromkeys((*self.notes, *notes)))
-            return replace(self, node=node, notes=merged, name="")
+            return replace(self, node=node, notes=merged, name="", hessian_of=None)
         raw = derivative(composed.expr, symbol(target.name), conventions=conventions, notes=notes)
         return self.with_expression(textbook(raw), notes)
 

@@ -6,6 +6,7 @@ for.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from inspect import Parameter, Signature
 from keyword import iskeyword
@@ -16,6 +17,7 @@ import sympy as sp
 
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.fused import fuse
+from diffkit.bridge.hessian import dense_program
 from diffkit.bridge.lower_arrays import compile_nodes
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UsageError
@@ -119,22 +121,41 @@ def _lower_arrays(
     """A function of arrays of the shapes the formulas were made for."""
     formulas = tuple(p if isinstance(p, Formula) else Formula.from_sympy(p) for p in parts)
     inputs = {each.name: each for formula in formulas for each in formula.inputs}
-    declared = tuple(inputs[name].shape for name in order)
-    program = compile_nodes([formula.node for formula in formulas], [inputs[n] for n in order])
+    ordered = [inputs[name] for name in order]
     shapes = tuple(formula.shape for formula in formulas)
+    if len(formulas) == 1 and formulas[0].hessian_of is not None:
+        entries = dense_program(replace(formulas[0], inputs=tuple(ordered)))
+        program: Callable[..., tuple[Any, ...]] = lambda *values: (entries(*values),)
+    else:
+        program = compile_nodes([formula.node for formula in formulas], ordered)
 
-    def lowered(*args: Any, **kwargs: Any) -> Any:
-        values = _prepare(_by_position(order, args, kwargs))
-        for name, value, shape in zip(order, values, declared, strict=True):
-            if jnp.shape(value) != shape:
-                raise UsageError(
-                    f"{name} has shape {jnp.shape(value)}; the formula was made for {shape}: "
-                    "lift the function again at the new shapes"
-                )
+    def run(*values: Any) -> Any:
         dtype = jnp.result_type(*values) if values else jnp.result_type(float)
         results = zip(program(*values), shapes, strict=True)
         finished = tuple(_finish(result, dtype, shape) for result, shape in results)
         return finished if is_tuple else finished[0]
+
+    return array_function(run, ordered)
+
+
+def array_function(run: Callable[..., Any], inputs: Sequence[Var]) -> Callable[..., Any]:
+    """A function of arrays of the shapes of the inputs, by position or by name.
+
+    Args:
+        run: Takes the arrays in the order of the inputs.
+        inputs: Names and shapes of the arguments.
+    """
+    order = tuple(each.name for each in inputs)
+
+    def lowered(*args: Any, **kwargs: Any) -> Any:
+        values = _prepare(_by_position(order, args, kwargs))
+        for each, value in zip(inputs, values, strict=True):
+            if jnp.shape(value) != each.shape:
+                raise UsageError(
+                    f"{each.name} has shape {jnp.shape(value)}; the formula was made for "
+                    f"{each.shape}: lift the function again at the new shapes"
+                )
+        return run(*values)
 
     return _named(lowered, order)
 
@@ -181,7 +202,7 @@ def _as_function(
     return _named(lowered, order)
 
 
-def _named(lowered: Callable[..., Any], order: tuple[str, ...]) -> Callable[..., Any]:
+def _named(lowered: Any, order: tuple[str, ...]) -> Callable[..., Any]:
     """The function with the names of its arguments as parameters."""
     lowered.__name__ = lowered.__qualname__ = "lowered"
     if all(map(str.isidentifier, order)) and not any(map(iskeyword, order)):

@@ -1,9 +1,9 @@
 """Lower array formulas: every node one JAX operation, every shared node once.
 
 A kernel goes through the same stable forms and the same printer to closures as a scalar formula.
-Products run through `jnp.einsum`, whose path is fixed when the program is traced.  Selections that
-are slices, paddings or diagonals are carried out as such; only other index equations are written
-out as 0/1 arrays.
+Products are taken in pairs, in the order of `tensor.paths`, so that parts of them are shared.
+Selections that are slices, paddings or diagonals are carried out as such; only other index
+equations become 0/1 arrays, computed from their indices.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import sympy as sp
 
+from diffkit.bridge.contract import contract, lay
 from diffkit.bridge.fused import fuse
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UnsupportedFunction, UsageError
 from diffkit.symbolic.stable import stable
-from diffkit.tensor.evaluate import indicator_array
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -36,12 +36,10 @@ from diffkit.tensor.nodes import (
     is_truth,
     topological,
 )
+from diffkit.tensor.paths import planned
 
 Array = Any
 Instruction = Callable[[Sequence[Array], Any], Array]
-
-#: Matrix products on accelerators run at full precision, as the formula says.
-PRECISION = jax.lax.Precision.HIGHEST
 
 
 def compile_nodes(
@@ -57,6 +55,7 @@ def compile_nodes(
     Raises:
         UnsupportedFunction: a node or a function of a kernel has no counterpart.
     """
+    roots = planned(roots)
     order = list(topological(*roots))
     places = {node: k for k, node in enumerate(order)}
     position = {node.name: k for k, node in enumerate(inputs)}
@@ -94,8 +93,7 @@ def _instruction(node: Node, sizes: Mapping[str, int]) -> Instruction:
         case Const():
             return _constant(node)
         case Affine():
-            mask = indicator_array(node)
-            return lambda operands, dtype: jnp.asarray(mask, dtype)
+            return lambda operands, dtype: _indicator(node).astype(dtype)
         case Map():
             return _map(node)
         case Select():
@@ -131,17 +129,16 @@ def _float(value: sp.Basic) -> float:
     return float(value)
 
 
-def lay(x: Array, axes: Axes, rank: int) -> Array:
-    """An operand with its axes at their places among `rank`, length 1 elsewhere."""
-    if axes == tuple(range(rank - len(axes), rank)) or (not axes):
-        return x
-    order = sorted(range(len(axes)), key=axes.__getitem__)
-    if order != list(range(len(axes))):
-        x = jnp.transpose(x, order)
-    shape = [1] * rank
-    for k, axis in enumerate(sorted(axes)):
-        shape[axis] = x.shape[k]
-    return jnp.reshape(x, shape)
+def _indicator(node: Affine) -> Array:
+    """Where an index equation holds; computed where it is used, so XLA stores no array for it."""
+    total: Any = node.offset
+    for axis, coefficient in enumerate(node.coefficients):
+        if coefficient:
+            shape = [1] * len(node.shape)
+            shape[axis] = node.shape[axis]
+            total = total + coefficient * jnp.reshape(jnp.arange(node.shape[axis]), shape)
+    holds = jnp.asarray(total == 0 if node.relation == "=" else total >= 0)
+    return jnp.broadcast_to(holds, node.shape)
 
 
 @lru_cache(maxsize=1024)
@@ -224,17 +221,16 @@ def _product(node: Einsum) -> Instruction:
     labels = {k: list(operands[k]) for k in kept}
     for move in moves:
         labels[move.operand] = move.labels_after
-    masks = {k: indicator_array(factors[k][0]) for k in kept if isinstance(factors[k][0], Affine)}
+    masks = {k: x for k in kept if isinstance(x := factors[k][0], Affine)}
     out = list(node.out)
 
     def run(values: Sequence[Array], dtype: Any) -> Array:
-        held = {k: jnp.asarray(masks[k], dtype) if k in masks else values[k] for k in kept}
+        held = {k: values[k] for k in kept}
+        for k, mask in masks.items():
+            held[k] = _indicator(mask).astype(dtype)
         for move in moves:
             held[move.operand] = move.run(held[move.operand])
-        pairs: list[Any] = []
-        for k in kept:
-            pairs += [_real(held[k], dtype), labels[k]]
-        return jnp.einsum(*pairs, out, precision=PRECISION)
+        return contract([_real(held[k], dtype) for k in kept], [labels[k] for k in kept], out)
 
     return run
 
@@ -255,17 +251,15 @@ def _diagonal_of(node: Einsum) -> Instruction | None:
     inner_out = [label for label in node.out if label != extra]
     where, place = inner_out.index(keep), list(node.out).index(extra)
     keep_place = list(node.out).index(keep)
+    labels = [ls for _, ls in others]
 
     def run(values: Sequence[Array], dtype: Any) -> Array:
-        pairs: list[Any] = []
-        for k, ls in others:
-            pairs += [_real(values[k], dtype), list(ls)]
-        inner = jnp.einsum(*pairs, inner_out, precision=PRECISION)
+        inner = contract([_real(values[k], dtype) for k, _ in others], labels, inner_out)
         n = inner.shape[where]
         wide = jnp.expand_dims(inner, place)
         shape = [1] * wide.ndim
         shape[place] = shape[keep_place] = n
-        return wide * jnp.eye(n, dtype=dtype).reshape(shape)
+        return jnp.where(jnp.eye(n, dtype=bool).reshape(shape), wide, jnp.zeros((), wide.dtype))
 
     return run
 

@@ -1,0 +1,58 @@
+"""Products of arrays with labelled axes: matrix products where something is summed.
+
+A product that sums over nothing is a broadcast multiplication, which XLA fuses with what follows;
+the same product as `einsum` would be a matrix product over nothing and be written to memory.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+Array = Any
+Labels = tuple[int, ...]
+
+#: Matrix products on accelerators run at full precision, as the formula says.
+PRECISION = jax.lax.Precision.HIGHEST
+
+
+def contract(arrays: Sequence[Array], labels: Sequence[Sequence[int]], out: Sequence[int]) -> Array:
+    """The product of arrays, summed over the labels that `out` lacks.
+
+    Args:
+        arrays: The factors.
+        labels: For each of them the label of each of its axes.
+        out: Labels of the result.
+
+    >>> x = jnp.arange(3.0)
+    >>> contract([x, x], [(0,), (1,)], (0, 1)).shape
+    (3, 3)
+    """
+    place = {label: k for k, label in enumerate(out)}
+    if all(len(set(ls)) == len(ls) and set(ls) <= place.keys() for ls in labels):
+        return _outer(arrays, [[place[l] for l in ls] for ls in labels], len(place))
+    pairs = [part for x, ls in zip(arrays, labels, strict=True) for part in (x, list(ls))]
+    return jnp.einsum(*pairs, list(out), precision=PRECISION)
+
+
+def _outer(arrays: Sequence[Array], places: Sequence[Sequence[int]], rank: int) -> Array:
+    """The product of arrays laid along the axes of the result."""
+    result: Any = None
+    for x, axes in zip(arrays, places, strict=True):
+        laid = lay(x, tuple(axes), rank)
+        result = laid if result is None else result * laid
+    return result
+
+
+def lay(x: Array, axes: Labels, rank: int) -> Array:
+    """An operand with its axes at their places among `rank`, length 1 elsewhere."""
+    if axes == tuple(range(rank - len(axes), rank)) or not axes:
+        return x
+    order = sorted(range(len(axes)), key=axes.__getitem__)
+    if order != list(range(len(axes))):
+        x = jnp.transpose(x, order)
+    shape = [1] * rank
+    for k, axis in enumerate(sorted(axes)):
+        shape[axis] = x.shape[k]
+    return jnp.reshape(x, shape)

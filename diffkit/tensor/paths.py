@@ -1,0 +1,227 @@
+r"""Products of many arrays as products of two, in a good order and with shared parts.
+
+The order is greedy: the pair whose product is smallest against its operands comes first, and of
+equal pairs the one that another product has needed already.  A pair is a node in canonical
+labels, so a part that several products contain is one node and is computed once; that is what
+keeps the Hessian of a deep net linear in its depth.  Identities between axes of the result come
+last: they are laid around the finished product.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
+from math import prod
+
+from diffkit.tensor.nodes import (
+    Add,
+    Affine,
+    Const,
+    Einsum,
+    Labels,
+    LinOp,
+    Map,
+    Node,
+    Var,
+    raw_einsum,
+    topological,
+)
+
+Factor = tuple[Node, Labels]
+
+#: Multiplications that cost as much as moving one entry through memory.
+ENTRY = 4.0
+#: Multiplications per entry of a scalar kernel.
+KERNEL = 10.0
+
+
+def planned(roots: Sequence[Node]) -> tuple[Node, ...]:
+    """The same values with every product one of at most two operands."""
+    planner = _Planner()
+    return tuple(planner.run(root) for root in roots)
+
+
+def cost_of(roots: Iterable[Node]) -> float:
+    """Multiplications it takes to compute the nodes, what they share counted once.
+
+    >>> from diffkit.tensor.nodes import var
+    >>> cost_of([var("A", (3, 3))])
+    0.0
+    """
+    return sum(map(_cost, topological(*planned(tuple(roots)))))
+
+
+def _cost(node: Node) -> float:
+    size = float(prod(node.shape))
+    match node:
+        case Var() | Const() | Affine():
+            return 0.0
+        case Einsum() if all(not isinstance(x, Affine) for x in node.operands):
+            return prod(map(float, node.sizes.values())) + ENTRY * size
+        case Einsum():
+            return ENTRY * size
+        case LinOp():
+            return 10.0 * max(
+                prod(x.shape) * (x.shape[-1] if x.shape else 1) for x in node.operands
+            )
+        case Map():
+            return KERNEL * size
+        case Add():
+            return ENTRY * size * len(node.operands)
+    return KERNEL * max([size, *(prod(x.shape) for x in node.operands)])
+
+
+class _Planner:
+    """Plans products one after the other; later ones use the parts of earlier ones."""
+
+    def __init__(self) -> None:
+        self.done: dict[Node, Node] = {}
+        self.made: set[Node] = set()
+
+    def run(self, root: Node) -> Node:
+        """The node with all products below it in pairs."""
+        for node in topological(root):
+            if node in self.done:
+                continue
+            operands = tuple(self.done[x] for x in node.operands)
+            if isinstance(node, Einsum) and len(operands) > 2:
+                self.done[node] = self.product(
+                    list(zip(operands, node.labels, strict=True)), node.out, node.sizes
+                )
+            elif operands == node.operands:
+                self.done[node] = node
+            else:
+                self.done[node] = type(node)._intern(node.key, operands, node.shape)
+            self.made.add(self.done[node])
+        return self.done[root]
+
+    def product(self, factors: list[Factor], out: Labels, sizes: Mapping[int, int]) -> Node:
+        """A product in pairs."""
+        frames = _ones_last([f for f in factors if _is_frame(f, out)])
+        inner = [f for f in factors if not _is_frame(f, out)]
+        wanted = set(out)
+        if frames and inner:
+            carried = {l for _, ls in inner for l in ls}
+            late = _around(frames, carried, out)
+            if late is None:
+                inner, late, core_out = factors, [], out
+            else:
+                core_out = tuple(l for l in out if l in carried)
+        else:
+            inner, late, core_out = factors, [], out
+        core, labels = self.pairs(inner, core_out, sizes)
+        for k, (node, ls) in enumerate(late):
+            has = set(labels) | set(ls)
+            result = tuple(l for l in out if l in has & wanted)
+            last = k == len(late) - 1
+            core = raw_einsum([(core, labels), (node, ls)], result)
+            labels = out if last else result
+        return core
+
+    def pairs(
+        self, factors: list[Factor], out: Labels, sizes: Mapping[int, int]
+    ) -> tuple[Node, Labels]:
+        """Greedy contraction of the factors."""
+        factors = list(factors)
+        while len(factors) > 2:
+            i, j = min(
+                self._candidates(factors), key=lambda pair: self.score(factors, pair, out, sizes)
+            )
+            rest = [f for k, f in enumerate(factors) if k not in (i, j)]
+            needed = set(out) | {l for _, ls in rest for l in ls}
+            node, labels = pair_of(factors[i], factors[j], needed)
+            self.made.add(node)
+            factors = [*rest, (node, labels)]
+        if len(factors) == 2:
+            joined = pair_of(*factors, set(out))
+            if joined[1] == out:
+                return joined
+        return raw_einsum(factors, out), out
+
+    def _candidates(self, factors: Sequence[Factor]) -> list[tuple[int, int]]:
+        every = list(combinations(range(len(factors)), 2))
+        sharing = [(i, j) for i, j in every if set(factors[i][1]) & set(factors[j][1])]
+        selections = [
+            (i, j)
+            for i, j in sharing
+            if isinstance(factors[i][0], Affine) != isinstance(factors[j][0], Affine)
+        ]
+        return selections or sharing or every
+
+    def score(
+        self,
+        factors: Sequence[Factor],
+        pair: tuple[int, int],
+        out: Labels,
+        sizes: Mapping[int, int],
+    ) -> tuple[float, float]:
+        """Growth of memory, then multiplications unless the pair is known already."""
+        i, j = pair
+        (x, a), (y, b) = factors[i], factors[j]
+        needed = set(out) | {l for k, (_, ls) in enumerate(factors) if k not in pair for l in ls}
+        both = set(a) | set(b)
+        size = prod(sizes[l] for l in both & needed)
+        growth = size - prod(x.shape) - prod(y.shape)
+        flops = prod(sizes[l] for l in both)
+        if self.made and pair_of((x, a), (y, b), needed)[0] in self.made:
+            flops = 0
+        return (growth, flops)
+
+
+def pair_of(one: Factor, other: Factor, needed: set[int]) -> tuple[Node, Labels]:
+    """The product of two factors in canonical labels, and the labels of its axes."""
+    best: tuple[tuple[str, ...], tuple[Labels, Labels], tuple[Factor, Factor], Labels] | None = None
+    for first, second in ((one, other), (other, one)):
+        numbers: dict[int, int] = {}
+        for label in (*first[1], *second[1]):
+            numbers.setdefault(label, len(numbers))
+        labels = tuple(tuple(numbers[l] for l in ls) for _, ls in (first, second))
+        out = tuple(l for l in numbers if l in needed)
+        key = (first[0].digest, second[0].digest)
+        found = (key, (labels[0], labels[1]), (first, second), out)
+        if best is None or found[:2] < best[:2]:
+            best = found
+    assert best is not None
+    _, labels, (first, second), out = best
+    numbers = dict(zip((*first[1], *second[1]), (*labels[0], *labels[1]), strict=True))
+    node = raw_einsum(
+        [(first[0], labels[0]), (second[0], labels[1])], tuple(numbers[l] for l in out)
+    )
+    return node, out
+
+
+# identities around a product ----------------------------------------------------------------------
+
+
+def _is_frame(factor: Factor, out: Labels) -> bool:
+    """Whether a factor is an identity between two axes of the result, or ones along some."""
+    node, labels = factor
+    if not isinstance(node, Affine) or not set(labels) <= set(out):
+        return False
+    return node.is_ones or (node.is_identity and labels[0] != labels[1])
+
+
+def _ones_last(frames: list[Factor]) -> list[Factor]:
+    """Ones last, so that identities find the axes they are laid around."""
+    return sorted(frames, key=lambda f: isinstance(f[0], Affine) and f[0].is_ones)
+
+
+def _around(frames: list[Factor], carried: set[int], out: Labels) -> list[Factor] | None:
+    """The frames in an order in which each adds new axes only; None where one is a condition."""
+    held = set(carried)
+    waiting, ordered = list(frames), []
+    while waiting:
+        found = next((f for f in waiting if _adds_axes(f, held)), None)
+        # Failing that, an identity between two new axes stands beside the product.
+        found = found or next((f for f in waiting if not set(f[1]) & held), None)
+        if found is None:
+            return None
+        waiting.remove(found)
+        ordered.append(found)
+        held |= set(found[1])
+    return ordered if held >= set(out) else None
+
+
+def _adds_axes(frame: Factor, held: set[int]) -> bool:
+    """Whether an identity has one end among the axes that are there, or ones have none."""
+    node, labels = frame
+    new = sum(label not in held for label in labels)
+    return new == len(labels) if isinstance(node, Affine) and node.is_ones else new == 1
