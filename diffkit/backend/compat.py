@@ -108,6 +108,15 @@ def called_name(eqn: Any) -> str:
     return getattr(info, "func_name", None) or ""
 
 
+def run_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:
+    """The results of one equation on arrays."""
+    found = eqn.primitive.get_bind_params(eqn.params)
+    # before 0.10 the inner functions came apart from the other parameters
+    functions, params = found if isinstance(found, tuple) else ((), found)
+    results = eqn.primitive.bind(*functions, *values, **params)
+    return list(results) if eqn.primitive.multiple_results else [results]
+
+
 def is_literal(atom: Any) -> bool:
     """Whether an operand of an equation is a constant written into the jaxpr."""
     return isinstance(atom, Literal)

@@ -11,18 +11,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from diffkit.backend import compat
 from diffkit.bridge import static
 from diffkit.bridge.static import Static
-from diffkit.bridge.walk import RULES, Walk
+from diffkit.bridge.walk import RULES, First, Tests, Walk
 from diffkit.tensor import build, views
-from diffkit.tensor.facts import is_lower_triangular
-from diffkit.tensor.nodes import affine, is_predicate, var
-from diffkit.tensor.sweep import pullback
+from diffkit.tensor.nodes import affine, is_predicate
 from diffkit.tensor.views import View
-
-#: A scan of at most this many steps is written out.
-LONGEST_UNROLLED = 32
 
 
 def _dot_general(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
@@ -89,8 +83,76 @@ def _pad(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
 
 
 def _concatenate(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    axis = int(eqn.params["dimension"])
+    if all(isinstance(operand, Static) for operand in operands):
+        return [Static(np.concatenate([operand.value for operand in operands], axis))]
     parts = [walk.view(operand) for operand in operands]
-    return [views.concatenate(parts, int(eqn.params["dimension"]))]
+    if not is_predicate(parts[0].node):
+        return [views.concatenate(parts, axis)]
+    if all(part.shape[axis] == 1 for part in parts):
+        flat = [views.squeeze(views.as_number(part), [axis]) for part in parts]
+        return [Tests(tuple(views.elementwise(lambda x: sp.Ne(x, 0), x) for x in flat), axis)]
+    joined = views.concatenate([views.as_number(part) for part in parts], axis)
+    return [views.elementwise(lambda x: sp.Ne(x, 0), joined)]
+
+
+def _stack(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    axis = int(eqn.params["axis"])
+    if all(isinstance(operand, Static) for operand in operands):
+        return [Static(np.stack([operand.value for operand in operands], axis))]
+    parts = [walk.view(operand) for operand in operands]
+    if all(is_predicate(part.node) for part in parts):
+        return [Tests(tuple(parts), axis)]
+    return [views.concatenate([views.expand(part, axis) for part in parts], axis)]
+
+
+def _unstack(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    x, axis = walk.view(operands[0]), int(eqn.params["axis"])
+    return [views.index(x, axis, k) for k in range(x.shape[axis])]
+
+
+def _tile(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    """Copies along every axis: a new axis per copied one, merged with it."""
+    x = walk.view(operands[0])
+    shape = tuple(eqn.outvars[0].aval.shape)
+    repeats = [int(n) for n in eqn.params["reps"]]
+    for axis, count in reversed(list(enumerate(repeats))):
+        if count != 1:
+            x = views.expand(x, axis, count)
+    return [views.reshape(x, shape)]
+
+
+def _position(kind: str) -> Callable[..., list[Any]]:
+    """The first position of the maximum ("max") or minimum: the least k whose entry equals it."""
+
+    def rule(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+        (axis,) = map(int, eqn.params["axes"])
+        tests = operands[0]
+        if kind == "max" and isinstance(tests, Tests) and tests.axis == axis:
+            return [First(tests.parts)]
+        x = walk.view(tests)
+        x = views.as_number(x) if is_predicate(x.node) else x
+        n = x.shape[axis]
+        extreme = views.expand(views.reduce(kind, x, [axis]), axis, n)
+        places = views.array([sp.Integer(k) for k in range(n)], (n,))
+        wide = views.broadcast_in_dim(places, x.shape, (axis,))
+        reached = views.choose(views.elementwise(sp.Eq, x, extreme), wide, views.number(n))
+        return [views.reduce("min", reached, [axis])]
+
+    return rule
+
+
+def _quantifier(kind: str) -> Callable[..., list[Any]]:
+    """Whether any ("max") or all ("min") of some truth values hold."""
+
+    def rule(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+        read = walk.view(operands[0])
+        if not is_predicate(read.node):
+            raise walk.refusal(eqn, index, "bitwise logic of whole numbers has no row")
+        found = views.reduce(kind, views.as_number(read), tuple(map(int, eqn.params["axes"])))
+        return [views.elementwise(lambda x: sp.Ne(x, 0), found)]
+
+    return rule
 
 
 def _split(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
@@ -358,182 +420,6 @@ def _reduce_window(kind: str) -> Callable[..., list[Any]]:
     return rule
 
 
-# control flow ------------------------------------------------------------------------------------
-
-
-def _scan(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """A short scan, written out."""
-    length = int(eqn.params["length"])
-    if length > LONGEST_UNROLLED:
-        raise walk.refusal(
-            eqn, index, f"a loop of {length} steps is not written out (at most {LONGEST_UNROLLED})"
-        )
-    split = compat.scan_split(eqn.params)
-    jaxpr, closed_over = compat.open_jaxpr(eqn.params["jaxpr"])
-    fixed = operands[: split.constants]
-    carry = list(operands[split.constants : split.constants + split.carry])
-    scanned = operands[split.constants + split.carry :]
-    order = range(length)[::-1] if eqn.params["reverse"] else range(length)
-    rows: list[list[Any]] = []
-    for step in order:
-        now = [_row(walk, x, step) for x in scanned]
-        results = walk.run(jaxpr, closed_over, [*fixed, *carry, *now])
-        carry = results[: split.carry]
-        rows.append(results[split.carry :])
-    if eqn.params["reverse"]:
-        rows.reverse()
-    stacked = [_stack(walk, column) for column in zip(*rows, strict=True)]
-    return [*carry, *stacked]
-
-
-def _row(walk: Walk, x: Any, step: int) -> Any:
-    if isinstance(x, Static):
-        return Static(x.value[step])
-    return views.index(walk.view(x), 0, step)
-
-
-def _stack(walk: Walk, column: tuple[Any, ...]) -> Any:
-    if all(isinstance(x, Static) for x in column):
-        return Static(np.stack([x.value for x in column]))
-    return views.concatenate([views.expand(walk.view(x), 0) for x in column], 0)
-
-
-def _while(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """A loop whose count is known is written out."""
-    p = eqn.params
-    cond_jaxpr, cond_constants = compat.open_jaxpr(p["cond_jaxpr"])
-    body_jaxpr, body_constants = compat.open_jaxpr(p["body_jaxpr"])
-    n_cond, n_body = int(p["cond_nconsts"]), int(p["body_nconsts"])
-    cond_fixed, body_fixed = operands[:n_cond], operands[n_cond : n_cond + n_body]
-    carry = list(operands[n_cond + n_body :])
-    for _ in range(LONGEST_UNROLLED + 1):
-        (goes_on,) = walk.run(cond_jaxpr, cond_constants, [*cond_fixed, *carry])
-        if not isinstance(goes_on, Static):
-            raise walk.refusal(eqn, index, "how often the loop runs depends on an argument")
-        if not bool(goes_on.value):
-            return carry
-        carry = walk.run(body_jaxpr, body_constants, [*body_fixed, *carry])
-    raise walk.refusal(
-        eqn, index, f"a loop of more than {LONGEST_UNROLLED} steps is not written out"
-    )
-
-
-# linear algebra ----------------------------------------------------------------------------------
-
-
-def _linear_solve(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """The solution of matvec(x) = b: the matrix is read off the linear map itself."""
-    counts = eqn.params["const_lengths"]
-    jaxprs = eqn.params["jaxprs"]
-    n = sum(int(getattr(counts, name)) for name in ("matvec", "vecmat", "solve", "transpose_solve"))
-    fixed, sides = operands[: int(counts.matvec)], operands[n:]
-    if len(sides) != 1:
-        raise walk.refusal(eqn, index, "several right-hand sides have no row")
-    b = walk.view(sides[0])
-    unknown = var("unknown of the linear system", b.shape)
-    jaxpr, closed_over = compat.open_jaxpr(jaxprs.matvec)
-    (image,) = walk.run(jaxpr, closed_over, [*fixed, views.view(unknown)])
-    return [_solve_linear(walk, eqn, index, views.dense(walk.view(image)), unknown, b)]
-
-
-def _solve_linear(walk: Walk, eqn: Any, index: int, image: Any, unknown: Any, b: View) -> View:
-    """x with A x = b, for A given by its action along one axis of the unknown."""
-    rank = len(unknown.shape)
-    # The matrix acts on one axis: probe with the Jacobian and read which axes it mixes.
-    factors = [(build.identity(n), (k, rank + k)) for k, n in enumerate(image.shape)]
-    seed = build.einsum(factors, tuple(range(2 * rank)))
-    (whole,) = pullback(image, [unknown], seed, image.shape)
-    acting, matrix, batch = _matrix_of(whole, unknown.shape)
-    if matrix is None:
-        raise walk.refusal(eqn, index, "the linear map is no matrix along one axis")
-    inverse = views.matrix_inverse(views.view(matrix))
-    labels = list(range(rank))
-    out = [100 if k == acting else k for k in labels]
-    inverse_labels = [*batch, 100, acting]
-    return views.contract([(inverse, inverse_labels), (b, labels)], out)
-
-
-def _matrix_of(whole: Any, shape: tuple[int, ...]) -> tuple[int, Any, list[int]]:
-    """Axis a linear map acts along, its matrix (with batch axes first), and the batch axes.
-
-    The Jacobian is the matrix times identities in all other axes.
-    """
-    rank = len(shape)
-    for acting in range(rank):
-        for batch in _subsets([k for k in range(rank) if k != acting]):
-            others = [k for k in range(rank) if k != acting and k not in batch]
-            index = {k: rank + k for k in range(rank)}
-            # entry with every other index 0, batch indices equal
-            factors: list[Any] = [(whole, tuple(range(2 * rank)))]
-            for k in others:
-                unit = affine((shape[k],), (1,), 0)
-                factors += [(unit, (k,)), (unit, (index[k],))]
-            for k in batch:
-                factors.append((build.identity(shape[k]), (k, index[k])))
-            core = build.einsum(factors, (*batch, acting, index[acting]))
-            rebuilt = [(core, (*batch, acting, index[acting]))]
-            rebuilt += [(build.identity(shape[k]), (k, index[k])) for k in others]
-            rebuilt += [(build.identity(shape[k]), (k, index[k])) for k in batch]
-            if build.einsum(rebuilt, tuple(range(2 * rank))) is whole:
-                return acting, core, list(batch)
-    return 0, None, []
-
-
-def _subsets(items: list[int]) -> list[list[int]]:
-    found: list[list[int]] = [[]]
-    for item in items:
-        found += [[*each, item] for each in found]
-    return sorted(found, key=len)
-
-
-def _cholesky(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    x = walk.view(operands[0])
-    node = views.dense(x)
-    if node.shape and not build.is_symmetric(node):
-        walk.note("the operand of cholesky is read as symmetric", eqn)
-    return [views.function_of_matrix("cholesky", x)]
-
-
-def _eigh(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    x = walk.view(operands[0])
-    n = x.shape[-1]
-    walk.note("eigenvalues are read as distinct", eqn)
-    vectors = views.part_of_matrix("eigenvectors", x, (n, n))
-    return [vectors, views.part_of_matrix("eigenvalues", x, (n,))][: len(eqn.outvars)]
-
-
-def _svd(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    x = walk.view(operands[0])
-    rows, columns = x.shape[-2:]
-    count = min(rows, columns)
-    walk.note("singular values are read as distinct and positive", eqn)
-    values = views.part_of_matrix("singular_values", x, (count,))
-    if len(eqn.outvars) == 1:
-        return [values]
-    if eqn.params.get("full_matrices") and rows != columns:
-        raise walk.refusal(eqn, index, "full matrices of singular vectors have no row")
-    left = views.part_of_matrix("left_singular", x, (rows, count))
-    right = views.part_of_matrix("right_singular", x, (count, columns))
-    return [values, left, right]
-
-
-def _triangular_solve(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    a, b = (walk.view(operand) for operand in operands)
-    p = eqn.params
-    if p.get("conjugate_a") and False:
-        raise walk.refusal(eqn, index, "conjugation has no row")
-    lower = bool(p["lower"])
-    if not (lower and is_lower_triangular(a.node)):
-        a = views.triangle(a, upper=not lower)
-    if p["unit_diagonal"]:
-        strict = views.triangle(a, -1 if lower else 1, upper=not lower)
-        a = views.add(strict, views.eye(a.shape[-1]))
-    inverse = views.matrix_inverse(a)
-    if p["transpose_a"]:
-        inverse = views.matrix_transpose(inverse)
-    return [views.matmul(inverse, b) if p["left_side"] else views.matmul(b, inverse)]
-
-
 def _iota(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     p = eqn.params
     shape, axis = tuple(p["shape"]), int(p["dimension"])
@@ -552,7 +438,13 @@ def _clamp(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
 
 
 RULES |= {
-    "cholesky": _cholesky,
+    "argmax": _position("max"),
+    "argmin": _position("min"),
+    "reduce_and": _quantifier("min"),
+    "reduce_or": _quantifier("max"),
+    "stack": _stack,
+    "tile": _tile,
+    "unstack": _unstack,
     "clamp": _clamp,
     "concatenate": _concatenate,
     "conv_general_dilated": _convolution,
@@ -561,11 +453,9 @@ RULES |= {
     "cummin": _cumulative("min"),
     "cumprod": _cumulative("prod"),
     "cumsum": _cumulative("sum"),
-    "custom_linear_solve": _linear_solve,
     "dot_general": _dot_general,
     "dynamic_slice": _dynamic_slice,
     "dynamic_update_slice": _dynamic_update_slice,
-    "eigh": _eigh,
     "gather": _gather,
     "iota": _iota,
     "pad": _pad,
@@ -577,14 +467,10 @@ RULES |= {
     "reduce_window_min": _reduce_window("min"),
     "reduce_window_sum": _reduce_window("sum"),
     "rev": _reverse,
-    "scan": _scan,
     "scatter": _scatter("set"),
     "scatter-add": _scatter("add"),
     "scatter_add": _scatter("add"),
     "slice": _slice,
     "split": _split,
     "square": _square_sum,
-    "svd": _svd,
-    "triangular_solve": _triangular_solve,
-    "while": _while,
 }

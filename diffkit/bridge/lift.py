@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from diffkit.backend import compat
-from diffkit.bridge import array_rules
+from diffkit.bridge import array_rules, control_rules, matrix_rules, structure_rules
 from diffkit.bridge.arguments import bind, function_name
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.static import LARGEST_CONSTANT
@@ -23,7 +23,10 @@ from diffkit.tensor import views
 from diffkit.tensor.compose import is_elementwise
 from diffkit.tensor.nodes import var
 
-__all__ = ["LARGEST_CONSTANT", "array_rules", "lift"]
+__all__ = ["LARGEST_CONSTANT", "RULE_MODULES", "lift"]
+
+#: The modules that fill the walk's table of rules.
+RULE_MODULES = (array_rules, control_rules, matrix_rules, structure_rules)
 
 #: Declared facts of arrays that rewriting uses.
 _FACTS = ("symmetric", "spd", "orthogonal", "simplex", "one_hot", "triangular", "positive")
@@ -33,6 +36,7 @@ def lift(
     f: Callable[..., Any],
     *args: Any,
     assume: Mapping[str, str | Domain] | None = None,
+    opaque: bool = False,
     **kwargs: Any,
 ) -> Formula:
     """Read a JAX function as a formula.
@@ -42,6 +46,8 @@ def lift(
         *args: Example values, or `jax.ShapeDtypeStruct`: only shape and dtype are used.
         assume: Symbol name -> domain ("positive", "(0, 1)", ...) or declared fact of an array
             ("symmetric", "spd", "orthogonal", "simplex", "one_hot"), used in rewriting.
+        opaque: Whether a primitive without a row stays a call that JAX differentiates, shown as
+            `D sort`; loops of many or unknown steps always do.  By default it is refused.
         **kwargs: Arrays and floats by name; anything else (`axis=1`, "tanh") is static.
 
     Returns:
@@ -74,7 +80,7 @@ def lift(
         var(name, atom.aval.shape, str(atom.aval.dtype), facts.get(name, frozenset()))
         for (name, _), atom in zip(leaves, jaxpr.invars, strict=True)
     )
-    walk = Walk(function_name(f))
+    walk = Walk(function_name(f), opaque=opaque)
     (found,) = walk.run(jaxpr, closed_over, [walk.read_input(each) for each in inputs])
     result = walk.finish(walk.view(found))
     shape = tuple(jaxpr.outvars[0].aval.shape)

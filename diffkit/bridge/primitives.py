@@ -26,23 +26,38 @@ class Row:
         kernel: SymPy arguments (and parameters by keyword) -> the value.
         params: Parameters of the equation the kernel needs.
         note: What the formula leaves out, "" when nothing.
-        floats_only: Whether the meaning differs for whole numbers, which are then refused.
+        whole: The kernel for whole numbers, where it is another.
     """
 
     name: str
     kernel: Kernel
     params: tuple[str, ...] = ()
     note: str = ""
-    floats_only: bool = False
+    whole: Kernel | None = None
 
 
 f = FUNCTIONS
+
+
+def _truncated(x: sp.Expr) -> sp.Expr:
+    """The whole part towards zero."""
+    return sp.sign(x) * sp.floor(sp.Abs(x))
+
+
+def _rounded(x: sp.Expr, *, rounding_method: Any) -> sp.Expr:
+    """The nearest whole number; halves go away from zero (method 0) or to the even one."""
+    if int(rounding_method) == 0:
+        return sp.sign(x) * sp.floor(sp.Abs(x) + sp.S.Half)
+    # both are whole only at halves, where one of the two steps falls back
+    return sp.ceiling(x / 2 - sp.Rational(1, 4)) + sp.floor(x / 2 + sp.Rational(1, 4))
+
+
 _ROWS = (
     Row("add", lambda x, y: x + y),
     Row("add_any", lambda x, y: x + y),
     Row("sub", lambda x, y: x - y),
     Row("mul", lambda x, y: x * y),
-    Row("div", lambda x, y: x / y, floats_only=True),
+    Row("div", lambda x, y: x / y, whole=lambda x, y: _truncated(x / y)),
     Row("neg", lambda x: -x),
     Row("pow", lambda x, y: x**y),
     Row("integer_pow", lambda x, *, y: x**y, params=("y",)),
@@ -81,10 +96,16 @@ _ROWS = (
     Row("sign", sp.sign),
     Row("floor", sp.floor),
     Row("ceil", sp.ceiling),
+    Row(
+        "round",
+        _rounded,
+        params=("rounding_method",),
+        note="round is piecewise constant; its derivative is 0 between the jumps",
+    ),
     Row("max", sp.Max),
     Row("min", sp.Min),
     Row("clamp", lambda low, x, high: sp.Min(sp.Max(x, low), high)),
-    Row("rem", lambda x, y: x - y * sp.sign(x / y) * sp.floor(sp.Abs(x / y)), floats_only=True),
+    Row("rem", lambda x, y: x - y * _truncated(x / y)),
 )
 ELEMENTWISE: dict[str, Row] = {row.name: row for row in _ROWS}
 
@@ -95,6 +116,8 @@ COMPARISONS: dict[str, Kernel] = {
     "le": sp.Le,
     "gt": sp.Gt,
     "ge": sp.Ge,
+    "lt_to": sp.Lt,
+    "le_to": sp.Le,
 }
 
 LOGIC: dict[str, Kernel] = {"and": sp.And, "or": sp.Or, "not": sp.Not, "xor": sp.Xor}
@@ -181,7 +204,8 @@ def unsupported(name: str, where: str, *, reason: str = "") -> UnsupportedPrimit
     )
 
 
-def kernel_of(row: Row, params: dict[str, Any], count: int) -> sp.Lambda:
+def kernel_of(row: Row, params: dict[str, Any], count: int, *, is_whole: bool = False) -> sp.Lambda:
     """The kernel of an elementwise row as a Lambda of `count` scalars."""
     places = sp.symbols(f"a:{count}", real=True)
-    return sp.Lambda(places, row.kernel(*places, **{name: params[name] for name in row.params}))
+    kernel = row.whole if is_whole and row.whole is not None else row.kernel
+    return sp.Lambda(places, kernel(*places, **{name: params[name] for name in row.params}))

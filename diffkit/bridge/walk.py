@@ -2,7 +2,8 @@
 
 A value is a `View` of a formula, a `Static` array the program computes from nothing, or an
 `Unread` result: the error it would raise, raised only when something needs it (JAX computes an LU
-decomposition beside every solve, which the formula does not use).
+decomposition beside every solve, which the formula does not use).  Where it is asked for, and for
+loops always, what cannot be read is kept as an `Opaque` node (`bridge.keep`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -43,7 +44,6 @@ from diffkit.tensor.views import View
 
 _A = sp.Symbol("_0", real=True)
 _NOT_ZERO = sp.Lambda(_A, sp.Ne(_A, 0))
-_TRUNCATED = sp.sign(_A) * sp.floor(sp.Abs(_A))
 
 Rule = Callable[["Walk", Any, list[Any], int], list[Any]]
 
@@ -55,6 +55,58 @@ class Unread:
     error: UnsupportedPrimitive
     eqn: Any
     operands: tuple[Any, ...]
+    index: int
+
+
+@dataclass(frozen=True, eq=False)
+class Tests:
+    """Predicates stacked along an axis, which `jnp.select` makes to ask for the first that holds.
+
+    Args:
+        parts: The predicates.
+        axis: Where the new axis lies.
+    """
+
+    parts: tuple[View, ...]
+    axis: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes of the stack."""
+        shape = self.parts[0].shape
+        return (*shape[: self.axis], len(self.parts), *shape[self.axis :])
+
+    def view(self) -> View:
+        """The stack as one array of truth values."""
+        numbers = [views.expand(views.as_number(part), self.axis) for part in self.parts]
+        return views.elementwise(lambda x: sp.Ne(x, 0), views.concatenate(numbers, self.axis))
+
+
+@dataclass(frozen=True, eq=False)
+class First:
+    """The position of the first predicate that holds, 0 if none does.
+
+    Args:
+        tests: The predicates.
+    """
+
+    tests: tuple[View, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the positions."""
+        return self.tests[0].shape
+
+    def choose(self, cases: Sequence[View]) -> View:
+        """The case at the position."""
+        result = cases[0]
+        for test, case in reversed(list(zip(self.tests, cases, strict=False))):
+            result = choose(test, case, result)
+        return result
+
+    def view(self) -> View:
+        """The positions as whole numbers."""
+        return self.choose([views.number(k, self.shape) for k in range(len(self.tests))])
 
 
 class Walk:
@@ -62,13 +114,15 @@ class Walk:
 
     Args:
         function: Name of the user's function, for messages.
+        opaque: Whether everything that cannot be read is kept as a node JAX differentiates.
     """
 
-    def __init__(self, function: str) -> None:
+    def __init__(self, function: str, *, opaque: bool = False) -> None:
         self.function = function
+        self.opaque = opaque
         self.notes: dict[str, None] = {}
         self.calls: list[Any] = []
-        self.shifts: dict[Node, str] = {}
+        self.pending: dict[Node, str] = {}
 
     # values ---------------------------------------------------------------------------------------
 
@@ -93,7 +147,12 @@ class Walk:
         try:
             return self.equation(eqn, operands, index)
         except UnsupportedPrimitive as error:
-            return [Unread(error, eqn, tuple(operands)) for _ in eqn.outvars]
+            unread = [Unread(error, eqn, tuple(operands), k) for k in range(len(eqn.outvars))]
+        if self.opaque or eqn.primitive.name in KEPT:
+            from diffkit.bridge.keep import kept
+
+            return kept(self, eqn, operands, unread)
+        return unread
 
     def read(self, env: Mapping[Any, Any], atom: Any) -> Any:
         """The value of an operand."""
@@ -108,6 +167,8 @@ class Walk:
         """
         if isinstance(value, Unread):
             raise value.error
+        if isinstance(value, Tests | First):
+            return value.view()
         if isinstance(value, Static):
             if value.value.dtype == np.bool_:
                 mask = static.as_mask(value)
@@ -162,6 +223,10 @@ class Walk:
         if computed is not None:
             return computed
         if name in RULES:
+            if name not in LAZY:
+                require(operands)
+            if name not in TRUTHFUL:
+                return _through_numbers(RULES[name], self, eqn, operands, index)
             return RULES[name](self, eqn, operands, index)
         if name in IDENTITIES:
             if not self.is_shift(name, operands, eqn):
@@ -187,15 +252,15 @@ class Walk:
             return False
         node = operands[0].node
         if isinstance(node, Reduce) and node.kind == "max":
-            self.shifts[node] = f"{IDENTITIES[name]} ({self.place(eqn)})"
+            self.pending[node] = f"{IDENTITIES[name]} ({self.place(eqn)})"
             return True
         return False
 
     def finish(self, result: View) -> View:
         """Add the notes that only the whole formula decides."""
-        if self.shifts:
+        if self.pending:
             left = set(topological(result.node))
-            for node, text in self.shifts.items():
+            for node, text in self.pending.items():
                 if node in left:
                     self.notes.setdefault(text)
         return result
@@ -226,11 +291,12 @@ class Walk:
         kind = np.dtype(aval.dtype).kind if _is_numpy(aval) else "f"
         if kind == "c":
             raise self.refusal(eqn, index, "complex numbers have no row; formulas are real")
-        if kind in "iub" and row.floats_only:
-            raise self.refusal(eqn, index, "on whole numbers it rounds; convert to float first")
         if any(is_predicate(operand.node) for operand in operands):
             raise self.refusal(eqn, index, "arithmetic on booleans has no row")
         self.note(row.note, eqn)
+        if kind in "iub" and row.whole is not None:
+            kernel = kernel_of(row, dict(eqn.params), len(operands), is_whole=True)
+            return views.elementwise(kernel, *operands)
         return _apply(row, eqn.params, operands)
 
     def compare(self, eqn: Any, operands: list[View], index: int) -> View:
@@ -257,7 +323,8 @@ class Walk:
                 return [views.elementwise(meaning, *map(self.view, operands))]
             rule = array_idiom(eqn)
             if rule is not None:
-                return rule(*map(self.view, operands))
+                self.note(rule.note, eqn)
+                return rule.meaning(*map(self.view, operands))
         jaxpr, closed_over = compat.open_jaxpr(compat.called_jaxpr(eqn))
         self.calls.append(eqn)
         results = self.run(jaxpr, closed_over, operands)
@@ -267,6 +334,51 @@ class Walk:
 
 RULES: dict[str, Rule] = {}
 
+#: Loops and choices, which are kept as one step where they are not written out.
+KEPT = frozenset(("scan", "while", "cond"))
+#: Rules that do not need all their operands.
+LAZY = frozenset(("cond", "custom_linear_solve", "scan", "while"))
+
+#: Rules that take truth values as they are; for all others they are 0 and 1 on the way.
+TRUTHFUL = frozenset(
+    (
+        "argmax broadcast_in_dim concatenate cond convert_element_type is_finite reduce_and "
+        "reduce_or scan select_n stack transpose while"
+    ).split()
+)
+
+
+def _through_numbers(
+    rule: Rule, walk: Walk, eqn: Any, operands: list[Any], index: int
+) -> list[Any]:
+    """The results of a rule for numbers, truth values being 0 and 1."""
+    read = [_as_number(operand) for operand in operands]
+    results = rule(walk, eqn, read, index)
+    pairs = zip(results, eqn.outvars, strict=True)
+    return [_as_declared(result, variable.aval) for result, variable in pairs]
+
+
+def _as_number(value: Any) -> Any:
+    if isinstance(value, Tests | First):
+        value = value.view()
+    if isinstance(value, View) and is_predicate(value.node):
+        return views.as_number(value)
+    return value
+
+
+def _as_declared(value: Any, aval: Any) -> Any:
+    is_truth = getattr(aval.dtype, "kind", "V") == "b"
+    if is_truth and isinstance(value, View) and not is_predicate(value.node):
+        return views.elementwise(lambda x: sp.Ne(x, 0), value)
+    return value
+
+
+def require(operands: Sequence[Any]) -> None:
+    """Raise the error of the first operand that was not read."""
+    for operand in operands:
+        if isinstance(operand, Unread):
+            raise operand.error
+
 
 def _is_numeric(value: Any) -> bool:
     """Whether a value is an array of numbers, not of truth values, and was read."""
@@ -275,8 +387,8 @@ def _is_numeric(value: Any) -> bool:
     return isinstance(value, View) and not is_predicate(value.node)
 
 
-def array_idiom(eqn: Any) -> Callable[..., list[View]] | None:
-    """The rule of a library function of matrices, when the call is that function."""
+def array_idiom(eqn: Any) -> Any:
+    """The row of a library function of arrays, when the call is that function."""
     from diffkit.bridge.array_idioms import recognise
 
     return recognise(eqn)
@@ -314,6 +426,10 @@ def _computed(eqn: Any, operands: list[Any]) -> list[Any] | None:
     return [Static(np.asarray(each)) for each in found]
 
 
+def _is_numpy(aval: Any) -> bool:
+    return getattr(aval.dtype, "kind", "V") in "biufc"
+
+
 def _is_plain(aval: Any) -> bool:
     return _is_numpy(aval) and aval.dtype.kind in "iubf"
 
@@ -324,6 +440,13 @@ def _as_truth(mask: View) -> View:
     if value is not None:
         return View(const(sp.true if value else sp.false), (None,) * mask.rank, mask.shape)
     return views.truth(mask)
+
+
+def choose(test: View, on_true: View, on_false: View) -> View:
+    """A choice of numbers or of truth values."""
+    if is_predicate(on_true.node) and build.number(test.node) is None:
+        return connect(sp.ITE, [test, on_true, on_false])
+    return views.choose(test, on_true, on_false)
 
 
 def connect(connective: Callable[..., sp.Basic], operands: Sequence[View]) -> View:
@@ -353,137 +476,3 @@ def connect(connective: Callable[..., sp.Basic], operands: Sequence[View]) -> Vi
     if joined in (sp.true, sp.false):
         return View(const(joined), (None,) * len(shape), shape)
     return views.mapped(joined, arguments, shape)
-
-
-# rules that depend on shapes, dtypes or branches -------------------------------------------------
-
-
-def _broadcast(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    shape = tuple(eqn.params["shape"])
-    dimensions = tuple(int(d) for d in eqn.params["broadcast_dimensions"])
-    return [views.broadcast_in_dim(walk.view(operands[0]), shape, dimensions)]
-
-
-def _reshape(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    return [views.reshape(walk.view(operands[0]), tuple(eqn.outvars[0].aval.shape))]
-
-
-def _squeeze(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    return [views.squeeze(walk.view(operands[0]), tuple(map(int, eqn.params["dimensions"])))]
-
-
-def _transpose(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    return [views.transpose(walk.view(operands[0]), tuple(map(int, eqn.params["permutation"])))]
-
-
-def _convert(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """A change of dtype: exact, but from booleans, to booleans and to whole numbers."""
-    to, source = eqn.params["new_dtype"], eqn.invars[0].aval.dtype
-    operand = walk.view(operands[0])
-    if is_predicate(operand.node):
-        return [operand if to == np.bool_ else views.as_number(operand)]
-    if to == np.bool_:
-        return [views.elementwise(lambda x: sp.Ne(x, 0), operand)]
-    if _is_floating(source) and np.issubdtype(to, np.integer):
-        value = build.number(operand.node)
-        if value is not None and value.is_Integer:
-            return [operand]
-        return [views.elementwise(lambda x: _TRUNCATED.xreplace({_A: x}), operand)]
-    if _is_floating(source) and _is_floating(to) and _bits(to) < _bits(source):
-        walk.note(f"rounding to {np.dtype(to).name} is left out", eqn)
-    return [operand]
-
-
-def _finite(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    walk.note("is_finite is read as true", eqn)
-    shape = tuple(eqn.outvars[0].aval.shape)
-    return [View(const(sp.true), (None,) * len(shape), shape)]
-
-
-def _select(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """Read `where`, which a jaxpr writes with its cases in the other order."""
-    which, *cases = operands
-    shape = tuple(eqn.outvars[0].aval.shape)
-    if isinstance(which, Static) and which.value.size and len(set(which.value.ravel())) == 1:
-        chosen = cases[int(which.value.ravel()[0])]
-        return [views.broadcast_to(walk.view(chosen), shape)]
-    predicate = walk.view(which)
-    if not is_predicate(predicate.node) or len(cases) != 2:
-        raise walk.refusal(eqn, index, "only two cases chosen by a boolean have a row")
-    on_false, on_true = (walk.view(case) for case in cases)
-    value = build.number(predicate.node)
-    if value is None and is_predicate(on_true.node):
-        return [connect(sp.ITE, [predicate, on_true, on_false])]
-    return [views.broadcast_to(views.choose(predicate, on_true, on_false), shape)]
-
-
-def _cond(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """`lax.cond`: the one branch that is taken, or both."""
-    which, *rest = operands
-    branches = eqn.params["branches"]
-    if isinstance(which, Static):
-        place = int(np.clip(which.value, 0, len(branches) - 1))
-        return walk.run(*compat.open_jaxpr(branches[place]), rest)
-    if len(branches) != 2:
-        raise walk.refusal(eqn, index, "only two branches have a row")
-    is_second = _predicate_of(walk.view(which))
-    on_false, on_true = (walk.run(*compat.open_jaxpr(branch), rest) for branch in branches)
-    results = []
-    for no, yes in zip(on_false, on_true, strict=True):
-        first, second = walk.view(no), walk.view(yes)
-        if is_predicate(second.node):
-            results.append(connect(sp.ITE, [is_second, second, first]))
-        else:
-            results.append(views.choose(is_second, second, first))
-    return results
-
-
-def _platform(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """The branch for every platform that is not named."""
-    platforms = eqn.params["platforms"]
-    default = next((k for k, names in enumerate(platforms) if names is None), len(platforms) - 1)
-    return [Static(np.asarray(default))]
-
-
-def _polynomial(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """sum_k c_k x**k, the coefficients in ascending order."""
-    read = [walk.view(operand) for operand in operands]
-    return [views.elementwise(lambda x, *cs: sum(c * x**k for k, c in enumerate(cs)), *read)]
-
-
-RULES |= {
-    "broadcast_in_dim": _broadcast,
-    "cond": _cond,
-    "convert_element_type": _convert,
-    "is_finite": _finite,
-    "platform_index": _platform,
-    "polynomial": _polynomial,
-    "reshape": _reshape,
-    "select_n": _select,
-    "squeeze": _squeeze,
-    "transpose": _transpose,
-}
-
-
-def _predicate_of(index: View) -> View:
-    """The predicate behind the index of a cond, which JAX made from a boolean."""
-    from diffkit.tensor.nodes import Select
-
-    node = index.node
-    if isinstance(node, Select) and node.on_true is const(1) and node.on_false is const(0):
-        return View(node.predicate, index.axes, index.shape)
-    if is_predicate(node):
-        return index
-    return views.elementwise(lambda x: sp.Ne(x, 0), index)
-
-
-def _is_numpy(aval: Any) -> bool:
-    return getattr(aval.dtype, "kind", "V") in "biufc"
-
-
-def _is_floating(dtype: Any) -> bool:
-    return jax.numpy.issubdtype(dtype, jax.numpy.floating)
-
-
-def _bits(dtype: Any) -> int:
-    return jax.numpy.finfo(dtype).bits

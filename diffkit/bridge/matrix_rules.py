@@ -1,0 +1,131 @@
+"""Rules for linear algebra: solves, factorisations, triangles."""
+
+from typing import Any
+
+from diffkit.backend import compat
+from diffkit.bridge.walk import RULES, Walk
+from diffkit.tensor import build, views
+from diffkit.tensor.facts import is_lower_triangular
+from diffkit.tensor.nodes import affine, var
+from diffkit.tensor.sweep import pullback
+from diffkit.tensor.views import View
+
+
+def _linear_solve(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    """The solution of matvec(x) = b: the matrix is read off the linear map itself."""
+    counts = eqn.params["const_lengths"]
+    jaxprs = eqn.params["jaxprs"]
+    n = sum(int(getattr(counts, name)) for name in ("matvec", "vecmat", "solve", "transpose_solve"))
+    fixed, sides = operands[: int(counts.matvec)], operands[n:]
+    if len(sides) != 1:
+        raise walk.refusal(eqn, index, "several right-hand sides have no row")
+    b = walk.view(sides[0])
+    unknown = var("unknown of the linear system", b.shape)
+    jaxpr, closed_over = compat.open_jaxpr(jaxprs.matvec)
+    (image,) = walk.run(jaxpr, closed_over, [*fixed, views.view(unknown)])
+    return [_solve_linear(walk, eqn, index, views.dense(walk.view(image)), unknown, b)]
+
+
+def _solve_linear(walk: Walk, eqn: Any, index: int, image: Any, unknown: Any, b: View) -> View:
+    """x with A x = b, for A given by its action along one axis of the unknown."""
+    rank = len(unknown.shape)
+    # The matrix acts on one axis: probe with the Jacobian and read which axes it mixes.
+    factors = [(build.identity(n), (k, rank + k)) for k, n in enumerate(image.shape)]
+    seed = build.einsum(factors, tuple(range(2 * rank)))
+    (whole,) = pullback(image, [unknown], seed, image.shape)
+    acting, matrix, batch = _matrix_of(whole, unknown.shape)
+    if matrix is None:
+        raise walk.refusal(eqn, index, "the linear map is no matrix along one axis")
+    inverse = views.matrix_inverse(views.view(matrix))
+    labels = list(range(rank))
+    out = [100 if k == acting else k for k in labels]
+    inverse_labels = [*batch, 100, acting]
+    return views.contract([(inverse, inverse_labels), (b, labels)], out)
+
+
+def _matrix_of(whole: Any, shape: tuple[int, ...]) -> tuple[int, Any, list[int]]:
+    """Axis a linear map acts along, its matrix (with batch axes first), and the batch axes.
+
+    The Jacobian is the matrix times identities in all other axes.
+    """
+    rank = len(shape)
+    for acting in range(rank):
+        for batch in _subsets([k for k in range(rank) if k != acting]):
+            others = [k for k in range(rank) if k != acting and k not in batch]
+            index = {k: rank + k for k in range(rank)}
+            # entry with every other index 0, batch indices equal
+            factors: list[Any] = [(whole, tuple(range(2 * rank)))]
+            for k in others:
+                unit = affine((shape[k],), (1,), 0)
+                factors += [(unit, (k,)), (unit, (index[k],))]
+            for k in batch:
+                factors.append((build.identity(shape[k]), (k, index[k])))
+            core = build.einsum(factors, (*batch, acting, index[acting]))
+            rebuilt = [(core, (*batch, acting, index[acting]))]
+            rebuilt += [(build.identity(shape[k]), (k, index[k])) for k in others]
+            rebuilt += [(build.identity(shape[k]), (k, index[k])) for k in batch]
+            if build.einsum(rebuilt, tuple(range(2 * rank))) is whole:
+                return acting, core, list(batch)
+    return 0, None, []
+
+
+def _subsets(items: list[int]) -> list[list[int]]:
+    found: list[list[int]] = [[]]
+    for item in items:
+        found += [[*each, item] for each in found]
+    return sorted(found, key=len)
+
+
+def _cholesky(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    x = walk.view(operands[0])
+    node = views.dense(x)
+    if node.shape and not build.is_symmetric(node):
+        walk.note("the operand of cholesky is read as symmetric", eqn)
+    return [views.function_of_matrix("cholesky", x)]
+
+
+def _eigh(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    x = walk.view(operands[0])
+    n = x.shape[-1]
+    walk.note("eigenvalues are read as distinct", eqn)
+    vectors = views.part_of_matrix("eigenvectors", x, (n, n))
+    return [vectors, views.part_of_matrix("eigenvalues", x, (n,))][: len(eqn.outvars)]
+
+
+def _svd(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    x = walk.view(operands[0])
+    rows, columns = x.shape[-2:]
+    count = min(rows, columns)
+    walk.note("singular values are read as distinct and positive", eqn)
+    values = views.part_of_matrix("singular_values", x, (count,))
+    if len(eqn.outvars) == 1:
+        return [values]
+    if eqn.params.get("full_matrices") and rows != columns:
+        raise walk.refusal(eqn, index, "full matrices of singular vectors have no row")
+    left = views.part_of_matrix("left_singular", x, (rows, count))
+    right = views.part_of_matrix("right_singular", x, (count, columns))
+    return [values, left, right]
+
+
+def _triangular_solve(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    a, b = (walk.view(operand) for operand in operands)
+    p = eqn.params
+    lower = bool(p["lower"])
+    if not (lower and is_lower_triangular(a.node)):
+        a = views.triangle(a, upper=not lower)
+    if p["unit_diagonal"]:
+        strict = views.triangle(a, -1 if lower else 1, upper=not lower)
+        a = views.add(strict, views.eye(a.shape[-1]))
+    inverse = views.matrix_inverse(a)
+    if p["transpose_a"]:
+        inverse = views.matrix_transpose(inverse)
+    return [views.matmul(inverse, b) if p["left_side"] else views.matmul(b, inverse)]
+
+
+RULES |= {
+    "cholesky": _cholesky,
+    "custom_linear_solve": _linear_solve,
+    "eigh": _eigh,
+    "svd": _svd,
+    "triangular_solve": _triangular_solve,
+}
