@@ -371,17 +371,72 @@ def _inverse_gaps(node: LinOp) -> list[Term]:
     ]
 
 
-def _singular_values(node: LinOp) -> list[Term]:
-    """ds_i = u_i' dX v_i; distinct singular values."""
-    (operand,) = node.operands
-    b, first = _labels(node)
-    i, k, l = range(first, first + 3)
+def _singular_parts(operand: Node) -> tuple[Node, Node, Node]:
+    """U, s and V' of the thin decomposition X = U diag(s) V'."""
     *batch, rows, columns = operand.shape
     count = min(rows, columns)
     left = build.linop("left_singular", operand, (*batch, rows, count))
-    right = build.linop("right_singular", operand, (*batch, count, columns))
+    values = build.linop("singular_values", operand, (*batch, count))
+    return left, values, build.linop("right_singular", operand, (*batch, count, columns))
+
+
+def _singular_values(node: LinOp) -> list[Term]:
+    """ds_i = u_i' dX v_i; distinct singular values."""
+    b, first = _labels(node)
+    i, k, l = range(first, first + 3)
+    left, _, right = _singular_parts(node.operands[0])
     factors = ((left, (*b, k, i)), (right, (*b, i, l)))
     return [Term(0, factors, (*b, i), (*b, k, l))]
+
+
+def _singular_gaps(values: Node) -> Node:
+    """F_ij = 1/(s_j^2 - s_i^2), 0 on the diagonal."""
+    axes = build.all_axes(values)
+    squares = build.einsum([(values, axes), (values, axes)], axes)
+    return build.linop("inverse_gaps", squares, (*values.shape, values.shape[-1]))
+
+
+def _left_singular(node: LinOp) -> list[Term]:
+    r"""dU = U (F . (P S + S P')) + (I - U U') dX V S^-1 with P = U' dX V.
+
+    Source: Townsend (2016), "Differentiating the singular value decomposition".
+    """
+    b, first = _labels(node)
+    i, j, m, k, l = range(first, first + 5)
+    left, values, right = _singular_parts(node.operands[0])
+    gap = _singular_gaps(values)
+    out, inside = (*b, i, j), (*b, k, l)
+    turned: list[Factor] = [(left, (*b, i, m)), (gap, (*b, m, j))]
+    ahead: list[Factor] = [(left, (*b, k, m)), (right, (*b, j, l)), (values, (*b, j))]
+    back: list[Factor] = [(left, (*b, k, j)), (right, (*b, m, l)), (values, (*b, m))]
+    terms = [Term(0, (*turned, *ahead), out, inside), Term(0, (*turned, *back), out, inside)]
+    rows, count = left.shape[-2:]
+    if rows > count:
+        off = _complement(left, _transposed(left), rows)
+        scale = build.power(values, -sp.S.One)
+        factors = ((off, (*b, i, k)), (right, (*b, j, l)), (scale, (*b, j)))
+        terms.append(Term(0, factors, out, inside))
+    return terms
+
+
+def _right_singular(node: LinOp) -> list[Term]:
+    """V' of X is U' of X': dV = V (F . (S P + P' S)) + (I - V V') dX' U S^-1."""
+    b, first = _labels(node)
+    i, j, m, k, l = range(first, first + 5)
+    left, values, right = _singular_parts(node.operands[0])
+    gap = _singular_gaps(values)
+    out, inside = (*b, i, j), (*b, k, l)
+    turned: list[Factor] = [(right, (*b, m, j)), (gap, (*b, m, i))]
+    ahead: list[Factor] = [(left, (*b, k, m)), (right, (*b, i, l)), (values, (*b, m))]
+    back: list[Factor] = [(left, (*b, k, i)), (right, (*b, m, l)), (values, (*b, i))]
+    terms = [Term(0, (*turned, *ahead), out, inside), Term(0, (*turned, *back), out, inside)]
+    count, columns = right.shape[-2:]
+    if columns > count:
+        off = _complement(_transposed(right), right, columns)
+        scale = build.power(values, -sp.S.One)
+        factors = ((off, (*b, j, l)), (left, (*b, k, i)), (scale, (*b, i)))
+        terms.append(Term(0, factors, out, inside))
+    return terms
 
 
 def _pseudo_inverse(node: LinOp) -> list[Term]:
@@ -436,5 +491,7 @@ MATRIX_RULES: dict[str, Callable[[LinOp], list[Term]]] = {
     "eigenvectors": _eigenvectors,
     "inverse_gaps": _inverse_gaps,
     "singular_values": _singular_values,
+    "left_singular": _left_singular,
+    "right_singular": _right_singular,
     "pinv": _pseudo_inverse,
 }

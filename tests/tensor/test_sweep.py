@@ -83,6 +83,15 @@ FIRST_ONLY = {
         v.total(v.multiply(v.power(v.part_of_matrix("eigenvectors", S, (4, 4)), 2), G)),
         "S",
     ),
+    **{
+        f"{kind} of a {rows}x{columns} matrix": (
+            v.total(v.multiply(v.part_of_matrix(kind, named("Z", rows, columns), tail), weight)),
+            "Z",
+        )
+        for rows, columns in ((4, 3), (3, 4), (3, 3))
+        for kind, tail in (("left_singular", (rows, 3)), ("right_singular", (3, columns)))
+        for weight in [named("R", *tail)]
+    },
     "singular values": (
         v.total(
             v.multiply(
