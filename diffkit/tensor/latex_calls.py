@@ -7,7 +7,14 @@ beside them, up to an operator or the next function; any other takes one factor.
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from diffkit.tensor.latex_names import BIG, COMMANDS, LETTER_FUNCTIONS, LOOSE, function_of_word
+from diffkit.tensor.latex_names import (
+    BIG,
+    COMMANDS,
+    LETTER_FUNCTIONS,
+    LOOSE,
+    MACROS,
+    function_of_word,
+)
 from diffkit.tensor.syntax import Token, Tree
 
 #: The reader of the grammar (`latex_grammar._Reader`).
@@ -67,7 +74,10 @@ def starts_function(reader: Reader) -> bool:
         return token.text not in reader.names and bool(function_of_word(token.text))
     is_letter = token.text in LETTER_FUNCTIONS and token.text not in reader.names
     return token.kind == "command" and (
-        token.text in COMMANDS or token.text in BIG or (is_letter and calls_at_next(reader))
+        token.text in COMMANDS
+        or token.text in MACROS
+        or token.text in BIG
+        or (is_letter and calls_at_next(reader))
     )
 
 
@@ -130,9 +140,21 @@ def binomial(reader: Reader, token: Token) -> Tree:
     return Tree("call", token.position, name="binomial", args=args)
 
 
+def modulus(reader: Reader, token: Token) -> Tree:
+    r"""\abs{x}."""
+    return Tree("abs", token.position, args=(reader.argument(),))
+
+
+def norm(reader: Reader, token: Token) -> Tree:
+    r"""\norm{x}; its index is read with the other scripts."""
+    return Tree("norm", token.position, args=(reader.argument(),))
+
+
 #: Commands that are followed by arguments in braces.
 FORMS: Mapping[str, Callable[[Reader, Token], Tree]] = {
     "frac": fraction,
     "sqrt": root,
     "binom": binomial,
+    "abs": modulus,
+    "norm": norm,
 }

@@ -17,6 +17,7 @@ from diffkit.tensor.latex_names import (
     COMMANDS,
     GREEK,
     LETTER_FUNCTIONS,
+    MACROS,
     REFUSED,
     candidates,
     function_of_word,
@@ -264,6 +265,8 @@ class _Reader(LatexCursor):
             return call(self, COMMANDS[name], token)
         if name in FORMS:
             return FORMS[name](self, token)
+        if name in MACROS:
+            return call(self, function_of_word(name), token)
         if name in ACCENTS:
             return Tree("accent", token.position, name=name, args=(self.argument(),))
         if name in BIG:

@@ -290,7 +290,7 @@ def _bind_end(reader: Reader, tree: Tree, scope: Range, lengths: Mapping[str, Le
     for length in lengths.values():
         if end.kind == "number":
             tie(length, Length(int(end.value) + (1 if is_shifted else 0)))
-        elif end.text in reader.names:
+        elif end.text in reader.names and not reader.names[end.text].rank:
             reader.fail(f"{end.text} is an input; a sum runs over a whole axis", tree)
         elif end.kind == "letter" and (end.text in SIZE_NAMES or end.text.isalpha()):
             tie(length, reader.sizes.length(end.text))

@@ -64,6 +64,11 @@ _WORDS: Mapping[str, str] = {
     "tr": "trace",
     "abs": "Abs",
 }
+#: Commands that papers define for words.
+MACROS = frozenset(
+    "tr Tr trace diag Diag sign softmax Softmax relu ReLU sigmoid softplus vec mat erf logdet "
+    "logsumexp LSE adj sym skew expm arcsinh arccosh arctanh sech csch".split()
+)
 #: Letters that are functions before a parenthesis unless an input has their name.
 LETTER_FUNCTIONS: Mapping[str, str] = {
     "sigma": "sigmoid",

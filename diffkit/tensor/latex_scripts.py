@@ -117,7 +117,11 @@ def entries_of(tokens: Sequence[Token], text: str) -> list[str | int | None]:
         ParseError: the subscript is no list of indices.
     """
     found: list[str | int | None] = []
+    texts = [token.text for token in tokens]
+    is_slice = ":" in texts and any(t.kind == "number" for t in tokens) and "," not in texts
     for token in tokens:
+        if is_slice and token.text == ":":
+            raise ParseError("slices are read in text, as x[0:2]", text, token.position)
         if token.text == "," or token.text in ("(", ")", "{", "}"):
             continue
         if token.kind == "letter" or (token.kind == "command" and token.text.isalpha()):

@@ -30,7 +30,7 @@ _CLOSING = frozenset("right bigr Bigr biggr Biggr mathclose".split())
 _SPACES = frozenset(",;:!> \n/")
 _TYPEFACES = frozenset(
     "mathbf boldsymbol bm bf mathcal mathit mathbb mathbbm mathds mathfrak mathscr vec underline "
-    "pmb mathnormal symbf ensuremath bold".split()
+    "pmb mathop mathnormal symbf ensuremath bold".split()
 )
 _WORD_FACES = frozenset(
     "text mathrm operatorname textrm textsf texttt mathsf mathtt rm textnormal mbox "

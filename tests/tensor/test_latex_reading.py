@@ -56,6 +56,7 @@ REFUSED = {
     ),
     "A_{ij}^{-1}": "write (X^{-1})_{ij} or 1/X_{ij}: this can mean both",
     "x^2^2": "two superscripts on one letter; write (x^2)^2",
+    "x_{1:2}": "slices are read in text, as x[0:2]",
     "x_0": "entries count from 1 in LaTeX; x_1 is the first",
     "A_{i+1}": (
         "an index is a letter or a number, such as x_i, X_{ij} or X_{1,2}; shifted indices are "

@@ -254,6 +254,7 @@ PRINTED = [
     (r"\sum_i\mathbb{1}_{\{x_i>0\}}x_i", "x:4", lambda x: x[x > 0].sum()),
     (r"\frac{\partial f}{\partial x_i}=1", "x:4", lambda x: np.ones(4)),
     (r"L(x_i)=x^\top x", "x:4", lambda x: x @ x),
+    (r"\norm{x}_2^2+\tr(A)\abs{x_1}", "x:4 A:44", lambda x, A: x @ x + tr(A) * abs(x[0])),
     (r"|x_1|+|x_2|^2", "x:4", lambda x: abs(x[0]) + x[1] ** 2),
     (r"\sqrt{x^\top Sx}", "x:4 S:44+", lambda x, S: np.sqrt(x @ S @ x)),
     # sums over indices
