@@ -10,6 +10,7 @@ import numpy as np
 import sympy as sp
 
 from diffkit.backend import compat
+from diffkit.bridge import fixed_points
 from diffkit.bridge.static import Static
 from diffkit.bridge.walk import RULES, First, Walk, choose
 from diffkit.tensor import views
@@ -94,9 +95,12 @@ def _platform(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any
 
 
 def _scan(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-    """A short scan, written out."""
+    """A short scan, written out; a long one that runs to a fixed point, read as that."""
     length = int(eqn.params["length"])
     if length > LONGEST_UNROLLED:
+        reached = fixed_points.read_scan(walk, eqn, operands)
+        if reached is not None:
+            return reached
         raise walk.refusal(
             eqn, index, f"a loop of {length} steps is not written out (at most {LONGEST_UNROLLED})"
         )

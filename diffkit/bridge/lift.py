@@ -80,7 +80,8 @@ def lift(
         var(name, atom.aval.shape, str(atom.aval.dtype), facts.get(name, frozenset()))
         for (name, _), atom in zip(leaves, jaxpr.invars, strict=True)
     )
-    walk = Walk(function_name(f), opaque=opaque)
+    given = {name: value for name, value in leaves if not isinstance(value, jax.ShapeDtypeStruct)}
+    walk = Walk(function_name(f), opaque=opaque, values=given)
     (found,) = walk.run(jaxpr, closed_over, [walk.read_input(each) for each in inputs])
     result = walk.finish(walk.view(found))
     shape = tuple(jaxpr.outvars[0].aval.shape)

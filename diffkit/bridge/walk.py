@@ -115,11 +115,15 @@ class Walk:
     Args:
         function: Name of the user's function, for messages.
         opaque: Whether everything that cannot be read is kept as a node JAX differentiates.
+        values: Example values of inputs by name, where values were given and not only shapes.
     """
 
-    def __init__(self, function: str, *, opaque: bool = False) -> None:
+    def __init__(
+        self, function: str, *, opaque: bool = False, values: Mapping[str, Any] | None = None
+    ) -> None:
         self.function = function
         self.opaque = opaque
+        self.values = dict(values or {})
         self.notes: dict[str, None] = {}
         self.calls: list[Any] = []
         self.pending: dict[Node, str] = {}

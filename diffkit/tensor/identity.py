@@ -38,7 +38,7 @@ from diffkit.tensor.nodes import (
     topological,
 )
 from diffkit.tensor.normal_form import normal_form
-from diffkit.tensor.rewrite import with_sizes
+from diffkit.tensor.rewrite import replace, with_sizes
 
 Array = Any
 
@@ -86,12 +86,23 @@ def prove_equal_nodes(left: Node, right: Node, sizes: Mapping[str, int] | None =
         return Equality(False, f"shapes {left.shape} and {right.shape} differ", differs=True)
     if sizes:
         left, right = with_sizes(left, sizes), with_sizes(right, sizes)
+    left, right = _under_its_laws(left), _under_its_laws(right)
     if normal_form(left) is normal_form(right):
         return Equality(True, "equal normal forms")
     try:
         return _test(left, right, sizes or {})
     except Inconclusive as reason:
         return Equality(False, f"the normal forms differ; no identity test: {reason}")
+
+
+def _under_its_laws(root: Node) -> Node:
+    """The formula with z for g(z) wherever a fixed point z = g(z) stands in it."""
+    changes: dict[Node, Node] = {}
+    for node in topological(root):
+        image = getattr(node.payload, "image", None) if isinstance(node, Opaque) else None
+        if image is not None:
+            changes[normal_form(image(node))] = normal_form(node)
+    return replace(normal_form(root), changes) if changes else root
 
 
 def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:

@@ -11,6 +11,8 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.batch import within
+from diffkit.bridge.fixed_points import CONVERGED, residuals
+from diffkit.bridge.lower_arrays import compile_nodes
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
@@ -26,6 +28,13 @@ ROUNDING, CONDITION = 256.0, 32.0
 Leaves = tuple[Any, ...]
 
 
+def _gaps(question: ArrayQuestion) -> Callable[..., tuple[Any, ...]]:
+    """The change one more step makes of every fixed point of the two sides."""
+    nodes = [question.truth.whole, *filter(None, [question.claimed.node])]
+    found = list(dict.fromkeys(gap for node in nodes for gap in residuals(node)))
+    return jax.jit(compile_nodes(found, question.inputs))
+
+
 @dataclass(frozen=True)
 class Reading:
     """Both sides at one point.
@@ -37,7 +46,7 @@ class Reading:
         error: The largest disagreement, absolute, and what the error model allows there.
         allowed: The bound.
         place: Index of the worst entry.
-        is_finite: Whether both sides and the function are finite.
+        is_finite: Whether both sides and the function are finite, and its loops have converged.
     """
 
     point: Mapping[str, Any]
@@ -64,6 +73,7 @@ class Court:
         self.truth = jax.jit(question.truth.lower())
         self.claim = jax.jit(question.claimed.value)
         self.value = jax.jit(what.call)
+        self.gaps = _gaps(question)
         self.seed = int(question.claim.options.get("seed", 0))
         self.count = POINTS[str(question.claim.options.get("budget", "fast"))]
 
@@ -134,8 +144,10 @@ class Court:
             claimed = np.asarray(self.claim(*leaves), dtype=float)
             value = np.asarray(self.value(*leaves[: len(self.question.what.values)]))
             spread = self._spread(leaves, true, claimed)
+            has_converged = self._has_converged(leaves)
         point = dict(zip(self.names, (np.asarray(x) for x in leaves), strict=True))
-        if not np.all(np.isfinite(true)) or not np.all(np.isfinite(value)):
+        is_finite = np.all(np.isfinite(true)) and np.all(np.isfinite(value))
+        if not is_finite or not has_converged:
             return Reading(point, true, claimed, 0.0, 0.0, (), is_finite=False)
         scale = max(float(np.max(np.abs(true), initial=0.0)), 1e-300)
         error = np.abs(claimed - true)
@@ -144,6 +156,12 @@ class Court:
         worst = float(error[place]) if true.shape else float(error)
         allowed = ROUNDING * EPS * scale + CONDITION * spread
         return Reading(point, true, claimed, worst, allowed, tuple(map(int, place)))
+
+    def _has_converged(self, leaves: Leaves) -> bool:
+        """Whether every loop that is read as a fixed point has reached it."""
+        return all(
+            bool(np.max(np.abs(gap), initial=0.0) <= CONVERGED) for gap in self.gaps(*leaves)
+        )
 
     def _spread(self, leaves: Leaves, true: Any, claimed: Any) -> float:
         """The change of both sides when every argument moves by 4 ulps."""
