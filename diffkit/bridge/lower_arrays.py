@@ -374,4 +374,10 @@ _MATRICES: dict[str, Callable[..., Array]] = {
     "singular_values": lambda x: jnp.linalg.svd(x, compute_uv=False),
     "left_singular": _svd(0),
     "right_singular": _svd(2),
+    "qr_orthogonal": lambda x: jnp.linalg.qr(x)[0],
+    "qr_triangular": lambda x: jnp.linalg.qr(x)[1],
+    "lu_lower": lambda x: jnp.tril(jax.lax.linalg.lu(x)[0], -1)
+    + jnp.eye(x.shape[-1], dtype=x.dtype),
+    "lu_upper": lambda x: jnp.triu(jax.lax.linalg.lu(x)[0]),
+    "lu_permutation": lambda x: jax.nn.one_hot(jax.lax.linalg.lu(x)[2], x.shape[-1], dtype=x.dtype),
 }

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+import sympy as sp
+
 from diffkit.backend import compat
-from diffkit.bridge.walk import RULES, Walk
+from diffkit.bridge.walk import RULES, Unread, Walk
 from diffkit.tensor import build, views
 from diffkit.tensor.facts import is_lower_triangular
 from diffkit.tensor.nodes import affine, var
@@ -107,6 +109,34 @@ def _svd(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     return [values, left, right]
 
 
+def _qr(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    x = walk.view(operands[0])
+    rows, columns = x.shape[-2:]
+    p = eqn.params
+    if rows < columns or (p.get("full_matrices") and rows != columns) or p.get("pivoting"):
+        raise walk.refusal(eqn, index, "only the thin form without pivots has a row")
+    walk.note("the operand of qr is read as one of full rank", eqn)
+    left = views.part_of_matrix("qr_orthogonal", x, (rows, columns))
+    return [left, views.part_of_matrix("qr_triangular", x, (columns, columns))]
+
+
+def _lu(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    """The packed factors and the order of the rows; the swaps that lead to it are not read."""
+    x = walk.view(operands[0])
+    rows, columns = x.shape[-2:]
+    if rows != columns:
+        raise walk.refusal(eqn, index, "only square matrices have a row")
+    walk.note("the pivots of lu are read as fixed", eqn)
+    lower, upper = (
+        views.part_of_matrix(f"lu_{kind}", x, (rows, rows)) for kind in ("lower", "upper")
+    )
+    packed = views.add(views.add(lower, upper), views.eye(rows), -1)
+    swap = views.part_of_matrix("lu_permutation", x, (rows, rows))
+    places = views.array([sp.Integer(k) for k in range(rows)], (rows,))
+    swaps = Unread(walk.refusal(eqn, index, "its pivots have no row"), eqn, tuple(operands), 1)
+    return [packed, swaps, views.matmul(swap, places)]
+
+
 def _triangular_solve(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     a, b = (walk.view(operand) for operand in operands)
     p = eqn.params
@@ -126,6 +156,8 @@ RULES |= {
     "cholesky": _cholesky,
     "custom_linear_solve": _linear_solve,
     "eigh": _eigh,
+    "lu": _lu,
+    "qr": _qr,
     "svd": _svd,
     "triangular_solve": _triangular_solve,
 }

@@ -174,6 +174,11 @@ class Walk:
         if isinstance(value, Tests | First):
             return value.view()
         if isinstance(value, Static):
+            if value.value.dtype.kind == "c":
+                raise UnsupportedPrimitive(
+                    f"{self.function} uses complex numbers, and formulas are real; keep that part "
+                    "as a call with opaque=True"
+                )
             if value.value.dtype == np.bool_:
                 mask = static.as_mask(value)
                 found = mask if mask is None else _as_truth(mask)
@@ -194,7 +199,7 @@ class Walk:
     def constant(self, value: Any, aval: Any) -> Any:
         """A constant of the program: exact numbers, or a static array of whole numbers."""
         array = np.asarray(value)
-        if array.dtype.kind in "iub":
+        if array.dtype.kind in "iubc":
             return Static(array)
         if array.size > LARGEST_CONSTANT:
             core, kept = static.varying(array)
@@ -211,8 +216,6 @@ class Walk:
         return views.array(exact, array.shape)
 
     def _exact(self, entry: Any, dtype: str) -> sp.Basic:
-        if isinstance(entry, complex):
-            raise UsageError(f"{self.function} uses complex numbers; formulas are real")
         reading = constants.read(float(entry), dtype)
         if reading.note:
             self.notes.setdefault(f"{dtype} constant {reading.note}")

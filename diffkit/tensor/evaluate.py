@@ -24,6 +24,7 @@ from diffkit.tensor.nodes import (
     LinOp,
     Map,
     Node,
+    Opaque,
     Reduce,
     Select,
     Var,
@@ -39,7 +40,7 @@ def evaluate(
     """The value of a node.
 
     Args:
-        root: Any node without `Opaque` below it.
+        root: Any node; an `Opaque` one is run by its payload.
         values: Name of an input -> its array.
         sizes: Value of size symbols in coefficients.
 
@@ -90,6 +91,8 @@ def _value(
         case LinOp():
             if node.kind in _MATRICES:
                 return _MATRICES[node.kind](operands[0], *node.params)
+        case Opaque():
+            return np.asarray(node.payload.run(*operands)[node.index])
     raise UnsupportedFunction(f"{type(node).__name__} {node.key} has no value here")
 
 
@@ -250,6 +253,21 @@ def _symmetric(x: Array) -> Array:
     return (x + np.swapaxes(x, -1, -2)) / 2
 
 
+def _eliminated(x: Array) -> Array:
+    """L, U and P of P X = L U, the largest entry of a column being its pivot."""
+    if x.ndim > 2:
+        return np.stack([_eliminated(each) for each in x], axis=1)
+    n = x.shape[0]
+    lower, upper, swap = np.zeros((n, n)), np.array(x, float), np.eye(n)
+    for k in range(n):
+        pivot = k + int(np.argmax(np.abs(upper[k:, k])))
+        for each in (lower, upper, swap):
+            each[[k, pivot]] = each[[pivot, k]]
+        lower[k + 1 :, k] = upper[k + 1 :, k] / upper[k, k]
+        upper[k + 1 :] -= np.outer(lower[k + 1 :, k], upper[k])
+    return np.stack([lower + np.eye(n), np.triu(upper), swap])
+
+
 _MATRICES: dict[str, Callable[..., Array]] = {
     "inv": np.linalg.inv,
     "det": np.linalg.det,
@@ -265,4 +283,9 @@ _MATRICES: dict[str, Callable[..., Array]] = {
     "singular_values": lambda x: np.linalg.svd(x, compute_uv=False),
     "left_singular": lambda x: np.linalg.svd(x, full_matrices=False)[0],
     "right_singular": lambda x: np.linalg.svd(x, full_matrices=False)[2],
+    "qr_orthogonal": lambda x: np.linalg.qr(x)[0],
+    "qr_triangular": lambda x: np.linalg.qr(x)[1],
+    "lu_lower": lambda x: _eliminated(x)[0],
+    "lu_upper": lambda x: _eliminated(x)[1],
+    "lu_permutation": lambda x: _eliminated(x)[2],
 }

@@ -51,6 +51,11 @@ WORDS = {
     "singular_values": ("singular_values", 1),
     "left_singular": ("left_singular", 2),
     "inverse_gaps": ("inverse_gaps", 2),
+    "qr_orthogonal": ("qr_orthogonal", 2),
+    "qr_triangular": ("qr_triangular", 2),
+    "lu_lower": ("lu_lower", 2),
+    "lu_upper": ("lu_upper", 2),
+    "lu_permutation": ("lu_permutation", 2),
 }
 
 

@@ -4,12 +4,10 @@ A row returns the terms of dY = sum_k T_k dX_k, where T is a product of factors 
 those of Y's axes, those of the operand's axes, and summed ones.  Forward and reverse mode read
 the same rows, so there is one table of rules.  A node without a row raises.
 
-Matrix functions: Giles (2008), Murray (2016) for the Cholesky factor, and
-$dV = V (F \odot V^\top dX\, V)$, $F_{ij} = 1/(\lambda_j - \lambda_i)$, for eigenvectors.
+Matrix functions: Giles (2008); factorisations have a file of their own.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import sympy as sp
@@ -19,44 +17,23 @@ from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.textbook import textbook
 from diffkit.symbolic.vocabulary import FUNCTIONS
 from diffkit.tensor import build
+from diffkit.tensor.factorisations import FACTORISATION_RULES
 from diffkit.tensor.nodes import (
     Add,
     Affine,
     Const,
     Einsum,
-    Labels,
     LinOp,
     Map,
     Node,
     Reduce,
     Select,
     Var,
-    affine,
     is_truth,
     map_node,
     select,
 )
-
-Factor = tuple[Node, Labels]
-
-
-@dataclass(frozen=True)
-class Term:
-    """One term of the derivative by one operand.
-
-    Args:
-        operand: Which operand.
-        factors: Nodes and labels.
-        out: Label of each axis of the node.
-        inside: Label of each axis of the operand.
-        coefficient: An exact factor.
-    """
-
-    operand: int
-    factors: tuple[Factor, ...]
-    out: Labels
-    inside: Labels
-    coefficient: sp.Expr = sp.S.One
+from diffkit.tensor.terms import Factor, Term, batch_labels, complement, inverse
 
 
 def partials(node: Node, conventions: tuple[tuple[str, float], ...] = ()) -> list[Term]:
@@ -226,40 +203,24 @@ def _of_reduction(node: Reduce) -> list[Term]:
 # matrix functions: labels 0, 1, ... are a batch ---------------------------------------------------
 
 
-def _labels(node: Node) -> tuple[Labels, int]:
-    """Batch labels, and the first free one."""
-    batch = len(node.operands[0].shape) - 2
-    return tuple(range(batch)), batch
-
-
-def _transposed(node: Node) -> Node:
-    rank = len(node.shape)
-    return build.permute(node, (*range(rank - 2), rank - 1, rank - 2))
-
-
 def _inverse(node: LinOp) -> list[Term]:
     """dY = -Y dX Y."""
-    b, n = _labels(node)
+    b, n = batch_labels(node)
     i, j, k, l = range(n, n + 4)
     factors = ((node, (*b, i, k)), (node, (*b, l, j)))
     return [Term(0, factors, (*b, i, j), (*b, k, l), -sp.S.One)]
 
 
-def inverse(matrix: Node) -> Node:
-    """The inverse of the last two axes."""
-    return build.linop("inv", matrix, matrix.shape)
-
-
 def _log_abs_det(node: LinOp) -> list[Term]:
     """d log|det X| = tr(X^-1 dX)."""
-    b, n = _labels(node)
+    b, n = batch_labels(node)
     k, l = n, n + 1
     return [Term(0, ((inverse(node.operands[0]), (*b, l, k)),), b, (*b, k, l))]
 
 
 def _det(node: LinOp) -> list[Term]:
     """d det X = det X tr(X^-1 dX), X regular."""
-    b, n = _labels(node)
+    b, n = batch_labels(node)
     k, l = n, n + 1
     factors = ((node, b), (inverse(node.operands[0]), (*b, l, k)))
     return [Term(0, factors, b, (*b, k, l))]
@@ -273,7 +234,7 @@ def _flat(node: LinOp) -> list[Term]:
 def _power(node: LinOp) -> list[Term]:
     """d X^n = sum_k X^k dX X^(n-1-k)."""
     (operand,), (exponent,) = node.operands, node.params
-    b, first = _labels(node)
+    b, first = batch_labels(node)
     i, j, k, l = range(first, first + 4)
     terms = []
     for count in range(exponent):
@@ -301,156 +262,18 @@ def matrix_power(matrix: Node, exponent: int) -> Node:
     return build.einsum(chain, (*b, rank, rank + exponent))
 
 
-def _cholesky(node: LinOp) -> list[Term]:
-    """dL = L Phi(L^-1 dS L^-T), Phi the lower triangle with half the diagonal.
-
-    The Cholesky factor reads the symmetric part of S: dS is (dX + dX')/2.
-    """
-    b, first = _labels(node)
-    i, j, m, k, l = range(first, first + 5)
-    size = node.shape[-1]
-    left = inverse(node)
-    lower = affine((size, size), (1, -1), 0, ">=")
-    eye = build.identity(size)
-    half = sp.Rational(1, 2)
-    terms = []
-    for phi, weight in ((lower, sp.S.One), (eye, -half)):
-        for p, q in ((k, l), (l, k)):
-            factors = (
-                (node, (*b, i, m)),
-                (phi, (m, j)),
-                (left, (*b, m, p)),
-                (left, (*b, j, q)),
-            )
-            terms.append(Term(0, factors, (*b, i, j), (*b, k, l), weight * half))
-    return terms
-
-
-def _eigenvalues(node: LinOp) -> list[Term]:
-    """dw_i = v_i' dX v_i; distinct eigenvalues, and JAX's symmetrised input."""
-    b, first = _labels(node)
-    i, k, l = range(first, first + 3)
-    (operand,) = node.operands
-    vectors = build.linop("eigenvectors", operand, operand.shape)
-    factors = ((vectors, (*b, k, i)), (vectors, (*b, l, i)))
-    return [Term(0, factors, (*b, i), (*b, k, l))]
-
-
-def _eigenvectors(node: LinOp) -> list[Term]:
-    """dV = V (F . V' dS V), F_ij = 1/(w_j - w_i) off the diagonal; S the symmetric part."""
-    (operand,) = node.operands
-    b, first = _labels(node)
-    i, j, m, k, l = range(first, first + 5)
-    size = node.shape[-1]
-    values = build.linop("eigenvalues", operand, operand.shape[:-1])
-    gap = build.linop("inverse_gaps", values, (*values.shape, size))
-    half = sp.Rational(1, 2)
-    return [
-        Term(
-            0,
-            ((node, (*b, i, m)), (gap, (*b, m, j)), (node, (*b, p, m)), (node, (*b, q, j))),
-            (*b, i, j),
-            (*b, k, l),
-            half,
-        )
-        for p, q in ((k, l), (l, k))
-    ]
-
-
-def _inverse_gaps(node: LinOp) -> list[Term]:
-    """F_ij = 1/(w_j - w_i): dF_ij = -F_ij^2 (dw_j - dw_i)."""
-    batch = len(node.shape) - 2
-    b = tuple(range(batch))
-    i, j = batch, batch + 1
-    square = build.einsum([(node, (*b, i, j)), (node, (*b, i, j))], (*b, i, j))
-    size = node.shape[-1]
-    one = build.ones((size,))
-    return [
-        Term(0, ((square, (*b, i, j)), (one, (i,))), (*b, i, j), (*b, j), -sp.S.One),
-        Term(0, ((square, (*b, i, j)), (one, (j,))), (*b, i, j), (*b, i)),
-    ]
-
-
-def _singular_parts(operand: Node) -> tuple[Node, Node, Node]:
-    """U, s and V' of the thin decomposition X = U diag(s) V'."""
-    *batch, rows, columns = operand.shape
-    count = min(rows, columns)
-    left = build.linop("left_singular", operand, (*batch, rows, count))
-    values = build.linop("singular_values", operand, (*batch, count))
-    return left, values, build.linop("right_singular", operand, (*batch, count, columns))
-
-
-def _singular_values(node: LinOp) -> list[Term]:
-    """ds_i = u_i' dX v_i; distinct singular values."""
-    b, first = _labels(node)
-    i, k, l = range(first, first + 3)
-    left, _, right = _singular_parts(node.operands[0])
-    factors = ((left, (*b, k, i)), (right, (*b, i, l)))
-    return [Term(0, factors, (*b, i), (*b, k, l))]
-
-
-def _singular_gaps(values: Node) -> Node:
-    """F_ij = 1/(s_j^2 - s_i^2), 0 on the diagonal."""
-    axes = build.all_axes(values)
-    squares = build.einsum([(values, axes), (values, axes)], axes)
-    return build.linop("inverse_gaps", squares, (*values.shape, values.shape[-1]))
-
-
-def _left_singular(node: LinOp) -> list[Term]:
-    r"""dU = U (F . (P S + S P')) + (I - U U') dX V S^-1 with P = U' dX V.
-
-    Source: Townsend (2016), "Differentiating the singular value decomposition".
-    """
-    b, first = _labels(node)
-    i, j, m, k, l = range(first, first + 5)
-    left, values, right = _singular_parts(node.operands[0])
-    gap = _singular_gaps(values)
-    out, inside = (*b, i, j), (*b, k, l)
-    turned: list[Factor] = [(left, (*b, i, m)), (gap, (*b, m, j))]
-    ahead: list[Factor] = [(left, (*b, k, m)), (right, (*b, j, l)), (values, (*b, j))]
-    back: list[Factor] = [(left, (*b, k, j)), (right, (*b, m, l)), (values, (*b, m))]
-    terms = [Term(0, (*turned, *ahead), out, inside), Term(0, (*turned, *back), out, inside)]
-    rows, count = left.shape[-2:]
-    if rows > count:
-        off = _complement(left, _transposed(left), rows)
-        scale = build.power(values, -sp.S.One)
-        factors = ((off, (*b, i, k)), (right, (*b, j, l)), (scale, (*b, j)))
-        terms.append(Term(0, factors, out, inside))
-    return terms
-
-
-def _right_singular(node: LinOp) -> list[Term]:
-    """V' of X is U' of X': dV = V (F . (S P + P' S)) + (I - V V') dX' U S^-1."""
-    b, first = _labels(node)
-    i, j, m, k, l = range(first, first + 5)
-    left, values, right = _singular_parts(node.operands[0])
-    gap = _singular_gaps(values)
-    out, inside = (*b, i, j), (*b, k, l)
-    turned: list[Factor] = [(right, (*b, m, j)), (gap, (*b, m, i))]
-    ahead: list[Factor] = [(left, (*b, k, m)), (right, (*b, i, l)), (values, (*b, m))]
-    back: list[Factor] = [(left, (*b, k, i)), (right, (*b, m, l)), (values, (*b, i))]
-    terms = [Term(0, (*turned, *ahead), out, inside), Term(0, (*turned, *back), out, inside)]
-    count, columns = right.shape[-2:]
-    if columns > count:
-        off = _complement(_transposed(right), right, columns)
-        scale = build.power(values, -sp.S.One)
-        factors = ((off, (*b, j, l)), (left, (*b, k, i)), (scale, (*b, i)))
-        terms.append(Term(0, factors, out, inside))
-    return terms
-
-
 def _pseudo_inverse(node: LinOp) -> list[Term]:
     """dP = -P dX P + P P' dX' (I - X P) + (I - P X) dX' P' P; constant rank.
 
     Source: Golub and Pereyra (1973).
     """
     (operand,) = node.operands
-    b, first = _labels(node)
+    b, first = batch_labels(node)
     i, j, k, l, m = range(first, first + 5)
     *_, rows, columns = operand.shape
     plain = Term(0, ((node, (*b, i, k)), (node, (*b, l, j))), (*b, i, j), (*b, k, l), -sp.S.One)
-    right_null = _complement(operand, node, rows)
-    left_null = _complement(node, operand, columns)
+    right_null = complement(operand, node, rows)
+    left_null = complement(node, operand, columns)
     return [
         plain,
         Term(
@@ -468,30 +291,12 @@ def _pseudo_inverse(node: LinOp) -> list[Term]:
     ]
 
 
-def _complement(left: Node, right: Node, size: int) -> Node:
-    """I - L R."""
-    rank = len(left.shape)
-    b = tuple(range(rank - 2))
-    i, j, m = rank, rank + 1, rank + 2
-    product = build.einsum([(left, (*b, i, m)), (right, (*b, m, j))], (*b, i, j))
-    eye = build.identity(size)
-    axes = build.all_axes(product)
-    terms = [(sp.S.One, eye, axes[-2:]), (-sp.S.One, product, axes)]
-    return build.add(terms, product.shape)
-
-
 MATRIX_RULES: dict[str, Callable[[LinOp], list[Term]]] = {
     "inv": _inverse,
     "logabsdet": _log_abs_det,
     "det": _det,
     "detsign": _flat,
     "power": _power,
-    "cholesky": _cholesky,
-    "eigenvalues": _eigenvalues,
-    "eigenvectors": _eigenvectors,
-    "inverse_gaps": _inverse_gaps,
-    "singular_values": _singular_values,
-    "left_singular": _left_singular,
-    "right_singular": _right_singular,
     "pinv": _pseudo_inverse,
+    **FACTORISATION_RULES,
 }

@@ -92,6 +92,21 @@ FIRST_ONLY = {
         for kind, tail in (("left_singular", (rows, 3)), ("right_singular", (3, columns)))
         for weight in [named("R", *tail)]
     },
+    **{
+        f"{kind} of a {rows}x3 matrix": (
+            v.total(
+                v.multiply(v.part_of_matrix(kind, named("Z", rows, 3), tail), named("R", *tail))
+            ),
+            "Z",
+        )
+        for kind, rows, tail in (
+            ("qr_orthogonal", 4, (4, 3)),
+            ("qr_orthogonal", 3, (3, 3)),
+            ("qr_triangular", 4, (3, 3)),
+            ("lu_lower", 3, (3, 3)),
+            ("lu_upper", 3, (3, 3)),
+        )
+    },
     "singular values": (
         v.total(
             v.multiply(
