@@ -122,7 +122,7 @@ def _matching(question: ArrayQuestion, edit: str = "") -> list[Candidate]:
     if node is None:
         return []
     truth, sizes = question.truth.whole, _named_sizes(question)
-    values = [random_values((truth, node), seed) for seed in (11, 12)]
+    values = [_values_near(question, (truth, node), seed) for seed in (11, 12)]
     expected = [_evaluated(truth, each, sizes) for each in values]
     if any(each is None for each in expected):
         return []
@@ -142,6 +142,20 @@ def _matching(question: ArrayQuestion, edit: str = "") -> list[Candidate]:
             if edit or len(found) >= MOST_PROOFS:
                 break
     return found
+
+
+def _values_near(question: ArrayQuestion, nodes: tuple[Node, ...], seed: int) -> dict[str, Any]:
+    """Random values; near the given ones where there are any, so that loops still converge."""
+    values = random_values(nodes, seed)
+    facts = {each.name: each.facts for each in question.inputs}
+    what = question.what
+    for name, value, is_shape in zip(what.names, what.values, what.is_shape_only, strict=True):
+        own = name.replace(".", "_")
+        is_free = own in values and not facts.get(own)
+        if is_free and not is_shape and np.issubdtype(value.dtype, np.floating):
+            step = 0.05 * values[own]
+            values[own] = value + step * np.maximum(np.abs(value), 0.1)
+    return values
 
 
 def _has_values(node: Node, values: Mapping[str, Any], expected: Any, sizes: Any) -> bool:
