@@ -13,12 +13,13 @@ from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
 from diffkit.core.errors import DiffkitError, UnsupportedPrimitive, UsageError
-from diffkit.tensor import layout, views
-from diffkit.tensor.matrix_latex import read_latex
-from diffkit.tensor.matrix_text import read_text
+from diffkit.tensor import views
 from diffkit.tensor.nodes import Node, Var, var
-from diffkit.tensor.reading import bind as bind_sizes
-from diffkit.tensor.reading import candidates as lengths_of
+from diffkit.tensor.notation.matrix_latex import read_latex
+from diffkit.tensor.notation.matrix_text import read_text
+from diffkit.tensor.notation.reading import bind as bind_sizes
+from diffkit.tensor.notation.reading import candidates as lengths_of
+from diffkit.tensor.printing import layout
 from diffkit.tensor.rewrite import replace as substitute_nodes
 from diffkit.tensor.sweep import pushforward
 

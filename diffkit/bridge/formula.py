@@ -295,7 +295,7 @@ class Formula:
     def _show(self, style: Style, form: str = "matrix") -> str:
         if self.is_elementwise and (self.shape or self.is_scalar):
             return show(compose(self.node).expr, style)
-        from diffkit.tensor import layout
+        from diffkit.tensor.printing import layout
 
         return layout.show(self.node, style, form)
 

@@ -4,12 +4,14 @@ The order is greedy: the pair whose product is smallest against its operands com
 equal pairs the one that another product has needed already.  A pair is a node in canonical
 labels, so a part that several products contain is one node and is computed once; that is what
 keeps the Hessian of a deep net linear in its depth.  Identities between axes of the result come
-last: they are laid around the finished product.
+last: they are laid around the finished product.  In a sum, V X + V Y is V (X + Y).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import prod
+
+import sympy as sp
 
 from diffkit.tensor.nodes import (
     Add,
@@ -21,6 +23,7 @@ from diffkit.tensor.nodes import (
     Map,
     Node,
     Var,
+    raw_add,
     raw_einsum,
     topological,
 )
@@ -80,6 +83,10 @@ class _Planner:
         """The node with all products below it in pairs."""
         for node in topological(root):
             if node in self.done:
+                continue
+            common = _common_factor(node) if isinstance(node, Add) else None
+            if common is not None:
+                self.done[node] = self.run(common)
                 continue
             operands = tuple(self.done[x] for x in node.operands)
             if isinstance(node, Einsum) and len(operands) > 2:
@@ -186,6 +193,74 @@ def pair_of(one: Factor, other: Factor, needed: set[int]) -> tuple[Node, Labels]
         [(first[0], labels[0]), (second[0], labels[1])], tuple(numbers[l] for l in out)
     )
     return node, out
+
+
+# common factors of a sum --------------------------------------------------------------------------
+
+
+def _common_factor(node: Add) -> Node | None:
+    """V X + V Y as V (X + Y), where the product with V sums over something; None without V."""
+    products = [(c, x, axes) for c, x, axes in node.terms if isinstance(x, Einsum)]
+    if len(products) < 2:
+        return None
+    found: dict[tuple[Node, Labels], list[int]] = {}
+    for k, (_, product, axes) in enumerate(products):
+        for key in {_place_of(factor, product, axes) for factor in product.factors}:
+            if key is not None:
+                found.setdefault(key, []).append(k)
+    shared = [(prod(key[0].shape), key, held) for key, held in found.items() if len(held) > 1]
+    if not shared:
+        return None
+    _, key, held = max(shared, key=lambda each: (each[0], each[1][0].digest, each[1][1]))
+    members = [products[k] for k in held]
+    inner_axes = {_inner_axes(member, key) for member in members}
+    if len(inner_axes) > 1:
+        return None
+    whole = _taken_out(members, key, inner_axes.pop())
+    rest = [t for t in node.terms if not any(t[1] is x and t[2] == a for _, x, a in members)]
+    if not rest and whole.shape == node.shape:
+        return whole
+    return raw_add([*rest, (sp.S.One, whole, tuple(range(len(node.shape))))], node.shape)
+
+
+def _place_of(factor: Factor, product: Einsum, axes: Labels) -> tuple[Node, Labels] | None:
+    """A factor with the axis of the sum each of its axes is, -1 for a summed one, if worth it."""
+    node, labels = factor
+    places = tuple(axes[product.out.index(l)] if l in product.out else -1 for l in labels)
+    rest = {l for x, ls in product.factors if (x, ls) != factor for l in ls}
+    is_matrix = len(labels) > 1 and len(set(labels)) == len(labels)
+    meets = all((l in rest) == (place < 0) for l, place in zip(labels, places, strict=True))
+    return (node, places) if is_matrix and meets and -1 in places and max(places) >= 0 else None
+
+
+def _inner_axes(member: tuple[sp.Expr, Einsum, Labels], key: tuple[Node, Labels]) -> Labels:
+    """The axes of the sum that the other factors of a product carry."""
+    axes = member[2]
+    return tuple(sorted(set(axes) - {place for place in key[1] if place >= 0}))
+
+
+def _taken_out(
+    members: Sequence[tuple[sp.Expr, Einsum, Labels]], key: tuple[Node, Labels], outer: Labels
+) -> Node:
+    """The common factor times the sum of what is left of the products."""
+    node, places = key
+    count = places.count(-1)
+    lengths = [n for n, place in zip(node.shape, places, strict=True) if place < 0]
+    terms = []
+    for coefficient, product, axes in members:
+        index = next(k for k, f in enumerate(product.factors) if _place_of(f, product, axes) == key)
+        summed = [l for l in product.labels[index] if l not in product.out]
+        back = {place: l for l, place in zip(product.out, axes, strict=True)}
+        out = (*summed, *(back[place] for place in outer))
+        others = [f for k, f in enumerate(product.factors) if k != index]
+        terms.append((coefficient, raw_einsum(others, out), tuple(range(len(out)))))
+    sizes = {place: n for _, x, a in members for place, n in zip(a, x.shape, strict=True)}
+    inner = raw_add(terms, (*lengths, *(sizes[place] for place in outer)))
+    first = 1 + max(sizes)
+    fresh = iter(range(first, first + count))
+    labels = tuple(place if place >= 0 else next(fresh) for place in places)
+    inside = (*range(first, first + count), *outer)
+    return raw_einsum([(node, labels), (inner, inside)], tuple(sorted(sizes)))
 
 
 # identities around a product ----------------------------------------------------------------------

@@ -9,13 +9,13 @@ import numpy as np
 from diffkit.bridge.array_claim import lifted
 from diffkit.core.errors import DiffkitError
 from diffkit.core.verdict import Repair, Status
-from diffkit.tensor import layout
 from diffkit.tensor.edits import Candidate, candidates
 from diffkit.tensor.edits import Subject as Edited
 from diffkit.tensor.evaluate import evaluate
 from diffkit.tensor.identity import prove_equal_nodes
 from diffkit.tensor.nodes import Node, Var, var
-from diffkit.tensor.reading import candidates as lengths_of
+from diffkit.tensor.notation.reading import candidates as lengths_of
+from diffkit.tensor.printing import layout
 from diffkit.tensor.rewrite import replace as rewritten
 from diffkit.tensor.views import view
 from diffkit.verify.array_question import ArrayQuestion, random_values, read_question

@@ -1,0 +1,1 @@
+"""Array formulas as people print them: matrix algebra, indices, differentials."""
