@@ -8,6 +8,7 @@ equations become 0/1 arrays, computed from their indices.
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import jax
@@ -15,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import sympy as sp
 
-from diffkit.bridge.contract import contract, lay
+from diffkit.bridge.contract import LEAST_GRAM, add_transposed, contract, gram, lay
 from diffkit.bridge.fused import fuse
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UnsupportedFunction, UsageError
@@ -174,16 +175,23 @@ def _choice(node: Select) -> Instruction:
     return run
 
 
+#: A transposed array of this many entries is written to memory before it is added.
+LEAST_TRANSPOSED = 2**16
+
+
 def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
     axes, rank, shape = node.axes, len(node.shape), node.shape
     coefficients = [_coefficient(c, sizes) for c in node.coefficients]
+    turned = [_is_transposed(x) for x in node.operands]
 
     def run(operands: Sequence[Array], dtype: Any) -> Array:
         total: Any = None
-        for c, x, a in zip(coefficients, operands, axes, strict=True):
+        for c, x, a, is_turned in zip(coefficients, operands, axes, turned, strict=True):
             term = lay(_real(x, dtype), a, rank)
             if total is None:
                 total = term if c == 1 else c * term
+            elif is_turned and total.shape == term.shape:
+                total = add_transposed(total, term if c == 1 else c * term)
             elif c == 1:
                 total = total + term
             elif c == -1:
@@ -195,6 +203,14 @@ def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
         return jnp.broadcast_to(total, shape).astype(dtype)
 
     return run
+
+
+def _is_transposed(node: Node) -> bool:
+    """Whether a node is a large array with its axes in another order."""
+    if not isinstance(node, Einsum) or len(node.operands) > 1:
+        return False
+    is_order = sorted(node.labels[0]) == sorted(node.out) and node.labels[0] != node.out
+    return is_order and prod(node.shape) >= LEAST_TRANSPOSED
 
 
 def _coefficient(c: sp.Expr, sizes: Mapping[str, int]) -> int | float:
@@ -215,6 +231,9 @@ def _product(node: Einsum) -> Instruction:
     diagonal = _diagonal_of(node)
     if diagonal is not None:
         return diagonal
+    place = _scaled_of_gram(node)
+    if place is not None:
+        return _gram(node, place)
     operands = [list(labels) for _, labels in factors]
     moves, used = _moves(node)
     kept = [k for k in range(len(factors)) if k not in used]
@@ -231,6 +250,48 @@ def _product(node: Einsum) -> Instruction:
         for move in moves:
             held[move.operand] = move.run(held[move.operand])
         return contract([_real(held[k], dtype) for k in kept], [labels[k] for k in kept], out)
+
+    return run
+
+
+def _scaled_of_gram(node: Einsum) -> int | None:
+    """Which factor is W X in a product X' W X with a diagonal W and many columns, else None."""
+    if len(node.operands) != 2 or len(node.out) != 2 or min(node.shape) < LEAST_GRAM:
+        return None
+    for place in (0, 1):
+        (scaled, own), (plain, other) = node.factors[place], node.factors[1 - place]
+        if len(other) != 2 or len(own) != 2 or own.count(own[0]) > 1:
+            continue
+        summed = set(own) & set(other) - set(node.out)
+        row = next((k for k in (0, 1) if other[k] in summed), None)
+        if row is None or len(summed) != 1 or scaled.shape[own.index(other[row])] < LEAST_GRAM:
+            continue
+        if _is_scaling(scaled, own.index(other[row]), plain, row):
+            return place
+    return None
+
+
+def _is_scaling(scaled: Node, line: int, plain: Node, row: int) -> bool:
+    """Whether `scaled` is `plain` times a number for each index of `plain`'s axis `row`."""
+    if scaled is plain:
+        return line == row
+    if not isinstance(scaled, Einsum) or len(scaled.out) != 2:
+        return False
+    summed, kept = scaled.out[line], scaled.out[1 - line]
+    expected = (summed, kept) if row == 0 else (kept, summed)
+    matrices = [(x, ls) for x, ls in scaled.factors if set(ls) - {summed}]
+    return matrices == [(plain, expected)]
+
+
+def _gram(node: Einsum, place: int) -> Instruction:
+    """X' W X by half of its blocks; its two axes may be exchanged."""
+    (_, own), (_, other) = node.factors[place], node.factors[1 - place]
+    (summed,) = set(own) & set(other)
+
+    def run(values: Sequence[Array], dtype: Any) -> Array:
+        arrays = (_real(values[place], dtype), _real(values[1 - place], dtype))
+        laid = [x if ls[0] == summed else x.T for x, ls in zip(arrays, (own, other), strict=True)]
+        return gram(*laid)
 
     return run
 
