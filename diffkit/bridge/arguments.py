@@ -10,8 +10,9 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax.tree_util import tree_flatten_with_path
+from jax.tree_util import GetAttrKey, tree_flatten_with_path
 
+from diffkit.bridge.model_names import is_model
 from diffkit.core.errors import UsageError
 
 #: What a user's function may raise while JAX traces it; a defect of diffkit raises none of its
@@ -65,17 +66,62 @@ def bind(
     keys = list(dynamic)
     # a tuple, not the dict: JAX would sort the names, and the first one is differentiated
     flat, tree = tree_flatten_with_path((args, tuple(dynamic.values())))
-    leaves = []
-    for (side, which, *path), leaf in flat:
-        name = (names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path)
-        leaves.append((name, _checked(name, leaf)))
+    named = [
+        ((names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path), leaf)
+        for (side, which, *path), leaf in flat
+    ]
+    frozen = _frozen(named)
+    leaves = [(name, _checked(name, leaf)) for name, leaf in named if name not in frozen]
 
     def call(*values: Any) -> Any:
-        positional, keyword = jax.tree.unflatten(tree, values)
+        given = iter(values)
+        every = [frozen[name] if name in frozen else next(given) for name, _ in named]
+        positional, keyword = jax.tree.unflatten(tree, every)
         return f(*positional, **dict(zip(keys, keyword, strict=True)), **static)
 
-    notes = tuple(f"{key}={value!r} is fixed" for key, value in sorted(static.items()))
-    return leaves, call, notes
+    notes = [f"{key}={value!r} is fixed" for key, value in sorted(static.items())]
+    notes += [f"{name} ({_kind(leaf)}) is fixed" for name, leaf in frozen.items()]
+    return leaves, call, tuple(notes)
+
+
+def _frozen(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Leaves that are no inputs: keys, what is no array inside a pytree, counters of a model."""
+    models = {name.partition(".")[0] for name, _ in named}
+    models = {each for each in models if is_model([n for n, _ in named if _root(n) == each])}
+    return {
+        name: leaf
+        for name, leaf in named
+        if _is_key(leaf)
+        or ("." in name and not _is_number(leaf))
+        or (_root(name) in models and not _is_float(leaf))
+    }
+
+
+def _root(name: str) -> str:
+    return name.partition(".")[0]
+
+
+def _is_key(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+
+
+def _is_number(leaf: Any) -> bool:
+    return isinstance(leaf, bool | int | float | complex) or _is_leaf(leaf)
+
+
+def _is_float(leaf: Any) -> bool:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None:
+        return isinstance(leaf, float)
+    return bool(jax.dtypes.issubdtype(dtype, np.inexact))
+
+
+def _kind(leaf: Any) -> str:
+    if _is_key(leaf):
+        return "a random key"
+    dtype = getattr(leaf, "dtype", None)
+    return str(dtype) if dtype is not None else f"a {type(leaf).__name__}"
 
 
 def _positional(
@@ -139,6 +185,9 @@ def _check_call(f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[st
 
 
 def _path(path: Sequence[Any]) -> str:
+    """The path of a leaf; the `value` of a variable of Flax is the variable."""
+    if len(path) > 1 and isinstance(path[-1], GetAttrKey) and path[-1].name == "value":
+        path = path[:-1]
     return "".join(f".{getattr(k, 'key', getattr(k, 'idx', getattr(k, 'name', k)))}" for k in path)
 
 
@@ -155,7 +204,7 @@ def _is_leaf(value: Any) -> bool:
 
 
 def _checked(name: str, leaf: Any) -> Any:
-    if isinstance(leaf, bool | int | float | complex) or _is_leaf(leaf):
+    if _is_number(leaf):
         return leaf
     raise UsageError(
         f"argument {name} is a {type(leaf).__name__}, no array; pass it by keyword to keep it fixed"

@@ -44,6 +44,7 @@ class Formula:
         notes: What a reader must know: constants read as exact numbers, what was left out.
         domains: Declared domain of some inputs.
         hessian_of: The number and the input of which it is the Hessian, else None.
+        aliases: (path of a leaf, its short name), where an input has both.
     """
 
     node: Node
@@ -53,6 +54,7 @@ class Formula:
     notes: tuple[str, ...] = ()
     domains: tuple[tuple[str, Domain], ...] = ()
     hessian_of: tuple[Node, Var] | None = None
+    aliases: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def from_text(cls, text: str, *, known: Iterable[str] | None = None) -> "Formula":
@@ -317,7 +319,7 @@ class Formula:
                 raise UsageError(f"wrt={wrt} is no position of {listed}")
             found = self.inputs[wrt]
         else:
-            name = str(wrt)
+            name = dict(self.aliases).get(str(wrt), str(wrt))
             matches = [each for each in self.inputs if each.name == name]
             if not matches:
                 raise UsageError(f"wrt={name!r} is none of the symbols: {listed}")

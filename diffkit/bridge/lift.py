@@ -6,7 +6,8 @@ they are the library's own (`bridge.idioms`).  Whole numbers and truth values th
 argument (iota, masks, static indices) are computed as the program computes them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import jax
@@ -15,6 +16,8 @@ from diffkit.backend import compat
 from diffkit.bridge import array_rules, control_rules, matrix_rules, structure_rules
 from diffkit.bridge.arguments import bind, function_name
 from diffkit.bridge.formula import Formula
+from diffkit.bridge.model_names import short_names
+from diffkit.bridge.regions import Program, cut, first_uses
 from diffkit.bridge.static import LARGEST_CONSTANT
 from diffkit.bridge.walk import Walk
 from diffkit.core.domain import Domain
@@ -37,6 +40,7 @@ def lift(
     *args: Any,
     assume: Mapping[str, str | Domain] | None = None,
     opaque: bool = False,
+    region: str | None = None,
     **kwargs: Any,
 ) -> Formula:
     """Read a JAX function as a formula.
@@ -48,6 +52,8 @@ def lift(
             ("symmetric", "spd", "orthogonal", "simplex", "one_hot"), used in rewriting.
         opaque: Whether a primitive without a row stays a call that JAX differentiates, shown as
             `D sort`; loops of many or unknown steps always do.  By default it is refused.
+        region: Name of a jitted function or name scope inside f ("block_3"): only that part is
+            read, its inputs becoming those of the formula.
         **kwargs: Arrays and floats by name; anything else (`axis=1`, "tanh") is static.
 
     Returns:
@@ -68,32 +74,52 @@ def lift(
             f"{function_name(f)} decides in Python on the value of an argument, so it has no "
             f"single formula; use jnp.where or lax.cond. JAX says: {str(error).splitlines()[0]}"
         ) from error
-    jaxpr, closed_over = compat.open_jaxpr(traced)
+    jaxpr, constants = compat.open_jaxpr(traced)
+    paths = [name for name, _ in leaves]
+    short = short_names(paths, dict(zip(paths, first_uses(jaxpr), strict=True)))
+    program = Program(jaxpr, constants, tuple(short.get(n, n) for n, _ in leaves))
+    notes = static_note
+    if region is not None:
+        program = cut(program.jaxpr, program.constants, program.names, region)
+    given = {
+        short.get(name, name): value
+        for name, value in leaves
+        if region is None and not isinstance(value, jax.ShapeDtypeStruct)
+    }
+    aliases = {name: path for path, name in short.items() if name in program.names}
+    notes += tuple(f"{name} = {path}" for name, path in aliases.items())
+    declared = {short.get(name, name): each for name, each in (assume or {}).items()}
+    walk = Walk(function_name(f), opaque=opaque, values=given)
+    formula = _read(walk, program, _domains(declared, program.names))
+    named = tuple((path, name) for name, path in aliases.items())
+    return replace(formula, notes=(*notes, *formula.notes), aliases=named)
+
+
+def _read(walk: Walk, program: Program, domains: tuple[tuple[str, Domain], ...]) -> Formula:
+    """A program of one result as a formula."""
+    jaxpr, name = program.jaxpr, walk.function
     if len(jaxpr.outvars) != 1:
         raise UsageError(
-            f"{function_name(f)} returns {len(jaxpr.outvars)} arrays; lift a function of one "
+            f"{name} returns {len(jaxpr.outvars)} arrays; lift a function of one "
             "result, for example lambda x: f(x)[0]"
         )
-    domains = _domains(assume, [name for name, _ in leaves])
     facts = {name: frozenset({str(where)} & set(_FACTS)) for name, where in domains}
     inputs = tuple(
         var(name, atom.aval.shape, str(atom.aval.dtype), facts.get(name, frozenset()))
-        for (name, _), atom in zip(leaves, jaxpr.invars, strict=True)
+        for name, atom in zip(program.names, jaxpr.invars, strict=True)
     )
-    given = {name: value for name, value in leaves if not isinstance(value, jax.ShapeDtypeStruct)}
-    walk = Walk(function_name(f), opaque=opaque, values=given)
-    (found,) = walk.run(jaxpr, closed_over, [walk.read_input(each) for each in inputs])
+    (found,) = walk.run(jaxpr, program.constants, [walk.read_input(each) for each in inputs])
     result = walk.finish(walk.view(found))
     shape = tuple(jaxpr.outvars[0].aval.shape)
     node = result.node if is_elementwise(result) else views.dense(result)
-    notes = (*static_note, *walk.notes)
-    return Formula(node, inputs, shape=shape, name=function_name(f), notes=notes, domains=domains)
+    notes = tuple(walk.notes)
+    return Formula(node, inputs, shape=shape, name=name, notes=notes, domains=domains)
 
 
 def _domains(
-    assume: Mapping[str, str | Domain] | None, names: list[str]
+    assume: Mapping[str, str | Domain], names: Sequence[str]
 ) -> tuple[tuple[str, Domain], ...]:
-    for name in assume or {}:
+    for name in assume:
         if name not in names:
             raise UsageError(f"assume names {name!r}; the arguments are {', '.join(names)}")
-    return tuple((name, Domain.parse(text)) for name, text in (assume or {}).items())
+    return tuple((name, Domain.parse(text)) for name, text in assume.items())
