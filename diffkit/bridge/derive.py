@@ -145,7 +145,7 @@ class Derivation:
             "result": [_source(each) for each in self._formulas],
             "latex": [each.latex() for each in self._formulas],
             "steps": [
-                {"rule": step.rule, "before": show(step.before), "after": show(step.after)}
+                dict(zip(("rule", "before", "after"), (step.rule, *step.sides()), strict=True))
                 for step in self.steps
             ],
             "notes": list(self.notes),
@@ -188,7 +188,7 @@ def derive(
     """Derive the closed form of a derivative.
 
     Args:
-        target: Formula text, a SymPy expression, a `Formula`, or an elementwise JAX function.
+        target: Formula text, a SymPy expression, a `Formula`, or a JAX function.
         *args: Example arguments of a function (values, or `jax.ShapeDtypeStruct`).
         wrt: Name or position of the variable, or a tuple of them; a function's default is its
             first argument, a formula's its only symbol.
@@ -385,7 +385,7 @@ def _merge(parts: tuple[Compared, ...]) -> Certificate:
 
 def _source(formula: Formula) -> str:
     """The formula as text that diffkit reads back."""
-    return str(formula.sympy())
+    return str(formula.sympy()) if formula.is_elementwise else str(formula)
 
 
 def _number(value: Any) -> Any:

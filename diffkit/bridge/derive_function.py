@@ -1,4 +1,4 @@
-"""Derive the derivative of an elementwise JAX function, and compare it with `jax.jvp`.
+"""Derive the derivative of a JAX function, and compare an elementwise one with `jax.jvp`.
 
 The comparison runs in float64 whatever the user's configuration, which is left as it is.  Where
 `jax.jvp` disagrees, central differences of the function itself arbitrate: a custom rule of the
@@ -55,6 +55,10 @@ def derive_function(
     target = lift(f, *args, assume=assume, **kwargs)
     if not target.inputs:
         raise UsageError("the function got no array; give example arguments: derive(f, 1.0)")
+    if not target.is_elementwise or _is_number_of_arrays(target):
+        from diffkit.bridge.derive_arrays import derive_arrays
+
+        return derive_arrays(target, f, args, kwargs, wrt, order, assume, domain)
     names = pick(target, 0 if wrt is None else wrt)
     domains = read_domains(target.names, domain, assume)
     expr = target.composed().expr
@@ -72,6 +76,10 @@ def derive_function(
 
     formula = formulas if isinstance(names, tuple) else formulas[0]
     return Derivation(target, names, order, formula, _worst(evidence, target), written)
+
+
+def _is_number_of_arrays(target: Formula) -> bool:
+    return not target.shape and not target.is_scalar
 
 
 def _worst(parts: list[Certificate], target: Formula) -> Certificate:

@@ -64,9 +64,13 @@ class Step:
                 return f"substitute {equation}"
         return f"{name}: {detail}" if detail else name
 
+    def sides(self, style: Style = "text") -> tuple[str, str]:
+        """Before and after as they are written."""
+        return show(self.before, style), show(self.after, style)
+
     def equation(self, style: Style = "text") -> str:
         """Before = after."""
-        return f"{show(self.before, style)} = {show(self.after, style)}"
+        return " = ".join(self.sides(style))
 
     @property
     def latex(self) -> str:

@@ -234,6 +234,11 @@ def inner_rate(subject: Subject) -> Iterator[Candidate]:
 def _with_rate(subject: Subject, node: Einsum, curve: Node, rate: Node) -> Iterator[Candidate]:
     sizes = node.sizes
     for place, (operand, _) in enumerate(node.factors):
+        if operand is curve.operands[0] and operand.shape == curve.shape:
+            factors = list(node.factors)
+            factors[place] = (curve, factors[place][1])
+            changed = build.einsum(factors, node.out)
+            yield Candidate("missing activation", replace(subject.claim, {node: changed}))
         if operand is curve:
             factors = list(node.factors)
             factors[place] = (rate, factors[place][1])
