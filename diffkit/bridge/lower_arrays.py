@@ -183,14 +183,15 @@ def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
     axes, rank, shape = node.axes, len(node.shape), node.shape
     coefficients = [_coefficient(c, sizes) for c in node.coefficients]
     turned = [_is_transposed(x) for x in node.operands]
+    order = sorted(range(len(turned)), key=turned.__getitem__)  # transposed arrays come last
 
     def run(operands: Sequence[Array], dtype: Any) -> Array:
         total: Any = None
-        for c, x, a, is_turned in zip(coefficients, operands, axes, turned, strict=True):
-            term = lay(_real(x, dtype), a, rank)
+        for k in order:
+            c, term = coefficients[k], lay(_real(operands[k], dtype), axes[k], rank)
             if total is None:
                 total = term if c == 1 else c * term
-            elif is_turned and total.shape == term.shape:
+            elif turned[k] and total.shape == term.shape:
                 total = add_transposed(total, term if c == 1 else c * term)
             elif c == 1:
                 total = total + term
@@ -241,6 +242,8 @@ def _product(node: Einsum) -> Instruction:
     for move in moves:
         labels[move.operand] = move.labels_after
     masks = {k: x for k in kept if isinstance(x := factors[k][0], Affine)}
+    guards = _guards(node, {k: labels[k] for k in kept})
+    kept = [k for k in kept if k not in guards]
     out = list(node.out)
 
     def run(values: Sequence[Array], dtype: Any) -> Array:
@@ -249,9 +252,43 @@ def _product(node: Einsum) -> Instruction:
             held[k] = _indicator(mask).astype(dtype)
         for move in moves:
             held[move.operand] = move.run(held[move.operand])
+        for guard, targets in guards.items():
+            for k, axes in targets:
+                held[k] = jnp.where(lay(values[guard] != 0, axes, held[k].ndim), held[k], 0)
         return contract([_real(held[k], dtype) for k in kept], [labels[k] for k in kept], out)
 
     return run
+
+
+def _guards(node: Einsum, labels: Mapping[int, list[int]]) -> dict[int, list[tuple[int, Axes]]]:
+    """Indicator -> the factors that are set to 0 where it is 0, and the axes that are its own.
+
+    A product with 0 would be NaN where a factor is not finite, which the branch of a `where` that
+    is not taken may well be.
+    """
+    choices = [k for k in labels if isinstance(node.operands[k], Select)]
+    indicators = [k for k in choices if _is_indicator(node.operands[k])]
+    found: dict[int, list[tuple[int, Axes]]] = {}
+    for k in indicators:
+        targets = [
+            (j, tuple(other.index(label) for label in labels[k]))
+            for j, other in labels.items()
+            if not isinstance(node.operands[j], Affine | Const | Var)
+            and j not in indicators
+            and set(labels[k]) <= set(other)
+            and len(set(other)) == len(other)
+            and len(set(labels[k])) == len(labels[k])
+        ]
+        if targets:
+            found[k] = targets
+    return found
+
+
+def _is_indicator(node: Node) -> bool:
+    """Whether the node is a choice of 0 and 1 alone."""
+    if isinstance(node, Const):
+        return not node.shape and node.values[0] in (0, 1)
+    return isinstance(node, Select) and all(map(_is_indicator, node.operands[1:]))
 
 
 def _scaled_of_gram(node: Einsum) -> int | None:

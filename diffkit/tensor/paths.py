@@ -7,6 +7,7 @@ keeps the Hessian of a deep net linear in its depth.  Identities between axes of
 last: they are laid around the finished product.  In a sum, V X + V Y is V (X + Y).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import prod
@@ -38,7 +39,7 @@ KERNEL = 10.0
 
 def planned(roots: Sequence[Node]) -> tuple[Node, ...]:
     """The same values with every product one of at most two operands."""
-    planner = _Planner()
+    planner = _Planner(roots)
     return tuple(planner.run(root) for root in roots)
 
 
@@ -75,30 +76,92 @@ def _cost(node: Node) -> float:
 class _Planner:
     """Plans products one after the other; later ones use the parts of earlier ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, roots: Sequence[Node]) -> None:
         self.done: dict[Node, Node] = {}
         self.made: set[Node] = set()
+        users = Counter(x for node in topological(*roots) for x in set(node.operands))
+        users.update(roots)
+        self.shared = {node for node, count in users.items() if count > 1}
+        self.rewritten: dict[Node, Node] = {}
 
     def run(self, root: Node) -> Node:
-        """The node with all products below it in pairs."""
-        for node in topological(root):
+        """The node with all products below it in pairs; only what it needs is planned."""
+        stack = [root]
+        while stack:
+            node = stack[-1]
             if node in self.done:
+                stack.pop()
                 continue
-            common = _common_factor(node) if isinstance(node, Add) else None
-            if common is not None:
-                self.done[node] = self.run(common)
+            missing = [x for x in self.needed(node) if x not in self.done]
+            if missing:
+                stack += reversed(missing)
                 continue
-            operands = tuple(self.done[x] for x in node.operands)
-            if isinstance(node, Einsum) and len(operands) > 2:
-                self.done[node] = self.product(
-                    list(zip(operands, node.labels, strict=True)), node.out, node.sizes
-                )
-            elif operands == node.operands:
-                self.done[node] = node
-            else:
-                self.done[node] = type(node)._intern(node.key, operands, node.shape)
-            self.made.add(self.done[node])
+            self.done[node] = self.plan(node)
+            self.made.update(topological(self.done[node]))
         return self.done[root]
+
+    def needed(self, node: Node) -> Sequence[Node]:
+        """What must be planned before the node."""
+        if isinstance(node, Add):
+            if node not in self.rewritten:
+                self.rewritten[node] = _common_factor(node) or node
+            other = self.rewritten[node]
+            return node.operands if other is node else (other,)
+        if isinstance(node, Einsum):
+            return [x for x, _ in self.flattened(node)]
+        return node.operands
+
+    def plan(self, node: Node) -> Node:
+        """A node whose needs are planned."""
+        if self.rewritten.get(node, node) is not node:
+            return self.done[self.rewritten[node]]
+        if not isinstance(node, Einsum):
+            operands = tuple(self.done[x] for x in node.operands)
+            if operands == node.operands:
+                return node
+            return type(node)._intern(node.key, operands, node.shape)
+        nested = self.nested(node)
+        flat = self.flattened(node)
+        if len(flat) == len(node.operands):
+            return nested
+        sizes = {l: n for x, ls in flat for l, n in zip(ls, x.shape, strict=True)}
+        whole = self.product([(self.done[x], ls) for x, ls in flat], node.out, sizes)
+        return min(nested, whole, key=self.added_cost)
+
+    def added_cost(self, node: Node) -> float:
+        """What a plan costs beside everything that is planned already."""
+        return sum(_cost(x) for x in topological(node) if x not in self.made)
+
+    def nested(self, node: Einsum) -> Node:
+        """A product in pairs, the products inside it first."""
+        factors = [
+            (self.nested(x) if isinstance(x, Einsum) and self.is_inner(x) else self.done[x], ls)
+            for x, ls in node.factors
+        ]
+        if len(factors) < 3:
+            return raw_einsum(factors, node.out)
+        return self.product(factors, node.out, node.sizes)
+
+    def is_inner(self, node: Node) -> bool:
+        """Whether only the node around it needs a node."""
+        return node not in self.shared
+
+    def flattened(self, node: Einsum) -> list[Factor]:
+        """The factors of a product and of the products that only it needs."""
+        fresh = 1 + max([*node.sizes, *node.out, 0])
+        flat: list[Factor] = []
+        waiting = list(node.factors)[::-1]
+        while waiting:
+            x, labels = waiting.pop()
+            if not isinstance(x, Einsum) or not self.is_inner(x):
+                flat.append((x, labels))
+                continue
+            names = dict(zip(x.out, labels, strict=True))
+            for label in sorted(x.sizes.keys() - names.keys()):
+                names[label] = fresh
+                fresh += 1
+            waiting += [(y, tuple(names[l] for l in ls)) for y, ls in x.factors][::-1]
+        return flat
 
     def product(self, factors: list[Factor], out: Labels, sizes: Mapping[int, int]) -> Node:
         """A product in pairs."""
@@ -128,19 +191,22 @@ class _Planner:
     ) -> tuple[Node, Labels]:
         """Greedy contraction of the factors."""
         factors = list(factors)
+        known: set[Node] = set()
         while len(factors) > 2:
-            i, j = min(
-                self._candidates(factors), key=lambda pair: self.score(factors, pair, out, sizes)
-            )
+            scores = {
+                pair: self.score(factors, pair, out, sizes, known)
+                for pair in self._candidates(factors)
+            }
+            i, j = min(scores, key=lambda pair: scores[pair])
             rest = [f for k, f in enumerate(factors) if k not in (i, j)]
             needed = set(out) | {l for _, ls in rest for l in ls}
-            node, labels = pair_of(factors[i], factors[j], needed)
-            self.made.add(node)
-            factors = [*rest, (node, labels)]
-        if len(factors) == 2:
-            joined = pair_of(*factors, set(out))
-            if joined[1] == out:
-                return joined
+            joined = pair_of(factors[i], factors[j], needed)
+            known.add(joined[0])
+            factors = [*rest, joined]
+        if len(factors) == 2 and set(out) < {l for _, ls in factors for l in ls}:
+            # Canonical first, so that other products find it; nothing large is transposed here.
+            node, labels = pair_of(*factors, set(out))
+            return (node, out) if labels == out else (raw_einsum([(node, labels)], out), out)
         return raw_einsum(factors, out), out
 
     def _candidates(self, factors: Sequence[Factor]) -> list[tuple[int, int]]:
@@ -159,8 +225,9 @@ class _Planner:
         pair: tuple[int, int],
         out: Labels,
         sizes: Mapping[int, int],
-    ) -> tuple[float, float]:
-        """Growth of memory, then multiplications unless the pair is known already."""
+        known: set[Node],
+    ) -> tuple[bool, float, float]:
+        """Known pairs first unless they take more memory, then growth, then multiplications."""
         i, j = pair
         (x, a), (y, b) = factors[i], factors[j]
         needed = set(out) | {l for k, (_, ls) in enumerate(factors) if k not in pair for l in ls}
@@ -168,9 +235,9 @@ class _Planner:
         size = prod(sizes[l] for l in both & needed)
         growth = size - prod(x.shape) - prod(y.shape)
         flops = prod(sizes[l] for l in both)
-        if self.made and pair_of((x, a), (y, b), needed)[0] in self.made:
-            flops = 0
-        return (growth, flops)
+        node = pair_of((x, a), (y, b), needed)[0]
+        is_known = growth <= 0 and (node in self.made or node in known)
+        return (not is_known, growth, flops)
 
 
 def pair_of(one: Factor, other: Factor, needed: set[int]) -> tuple[Node, Labels]:

@@ -224,7 +224,7 @@ class _Finder:
             for k, (one, other) in enumerate(zip(frame.left, frame.right, strict=True))
             if all(term.name(one) == term.name(other) for term in terms)
         )
-        if tied or not terms:
+        if tied or not terms or not frame.left:
             return self.along(terms, frame, tied)
         return (
             self.low_rank(terms, frame) or self.factored(terms, frame) or self.dense(terms, frame)
@@ -233,7 +233,7 @@ class _Finder:
     def along(self, terms: list[Term], frame: Frame, tied: tuple[int, ...]) -> Structure:
         """Identities factored out of every term, first those along which nothing changes."""
         shape, batch = frame.shape(frame.left), frame.shape(frame.batch)
-        if len(tied) == len(frame.left):
+        if not terms or len(tied) == len(frame.left):
             out = (*frame.batch, *frame.left)
             return Diagonal(shape, batch, total(terms, out, frame.sizes))
         carried = {l for term in terms for l in term.carried}
