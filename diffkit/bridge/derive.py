@@ -25,6 +25,7 @@ from diffkit.symbolic.gradient import gradient
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.vocabulary import FUNCTIONS
+from diffkit.tensor.steps import ArrayDerivation, ArrayStep
 
 SCHEMA = "diffkit.derivation/1"
 _FLAT = (sp.floor, sp.ceiling, sp.sign, sp.Heaviside, FUNCTIONS["step"])
@@ -72,15 +73,15 @@ class Derivation:
     order: int
     formula: Formula | tuple[Formula, ...]
     certificate: Certificate
-    written: Callable[[], tuple[Written, ...]] = field(repr=False)
+    written: Callable[[], tuple[Written | ArrayDerivation, ...]] = field(repr=False)
 
     @cached_property
-    def derivations(self) -> tuple[Written, ...]:
+    def derivations(self) -> tuple[Written | ArrayDerivation, ...]:
         """The derivation in steps, one per variable."""
         return self.written()
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Step | ArrayStep, ...]:
         """Every step in order; those of the first variable come first."""
         return tuple(step for each in self.derivations for step in each)
 

@@ -19,6 +19,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, UnsupportedFunction
 from diffkit.core.evidence import Evidence
 from diffkit.symbolic.prove import prove_equal
+from diffkit.tensor.identity import prove_equal_nodes
 from diffkit.verify.modes import REFUSALS
 
 
@@ -54,7 +55,9 @@ def prove(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalPro
 
 def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalProof:
     """Order by order, both sides as formulas; whatever cannot be lifted raises."""
-    formula = lift(what.renamed(what.call), *what.values)
+    formula = lift(what.renamed(what.call), *what.values, assume=_facts(what, domains))
+    if not formula.is_elementwise or not (formula.shape or formula.is_scalar):
+        return _compare_arrays(what, formula, order)
     expected = formula
     program = what.call
     for _ in range(order):
@@ -79,6 +82,50 @@ def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> Formal
         (Evidence("normal forms", "closed form", "agrees", note=proof.method),),
         tuple(formula.notes),
     )
+
+
+def _facts(what: Subject, domains: Mapping[str, Domain]) -> dict[str, Domain]:
+    """Declared sets of matrices, under the names of the formula."""
+    return {
+        name.replace(".", "_"): domains[name]
+        for name in what.names
+        if name in domains and domains[name].matrix_set
+    }
+
+
+def _compare_arrays(what: Subject, formula: Formula, order: int) -> FormalProof:
+    """The same for arrays: gradients of numbers, Jacobians of arrays, up to order 2."""
+    if order > 2 or (order == 2 and formula.shape):
+        return FormalProof(False, f"no closed form: order {order} of arrays is not written out")
+    variable = what.variable.replace(".", "_")
+    first = formula.jacobian(variable) if formula.shape else formula.grad(variable)
+    method = ""
+    for current in range(1, order + 1):
+        expected = first if current == 1 else formula.hessian(variable)
+        found = _lift_gradient(what, _array_derivative(what, formula, current))
+        equality = prove_equal_nodes(found.whole, expected.whole)
+        method = equality.method
+        if not equality.is_equal:
+            return FormalProof(False, f"no proof: {method}", str(first), first.latex())
+    shapes = ", ".join(f"{x.name} {'x'.join(map(str, x.shape))}" for x in formula.inputs if x.shape)
+    return FormalProof(
+        True,
+        f"the formula read from the program, in real arithmetic, for {shapes}; {method}",
+        str(first),
+        first.latex(),
+        (Evidence("normal forms", "closed form", "agrees", note=method),),
+        tuple(formula.notes),
+    )
+
+
+def _array_derivative(what: Subject, formula: Formula, order: int) -> Callable[..., Any]:
+    """The program AD runs: reverse mode, then forward mode over it."""
+
+    def value(*leaves: Any) -> Any:
+        return jax.tree.leaves(what.call(*leaves))[0]
+
+    program = (jax.jacrev if formula.shape else jax.grad)(value, what.wrt)
+    return program if order == 1 else jax.jacfwd(program, what.wrt)
 
 
 def _lift_gradient(what: Subject, program: Callable[..., Any]) -> Formula:

@@ -17,6 +17,7 @@ import numpy as np
 from diffkit.bridge.subject import Subject
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DomainError, UsageError
+from diffkit.numeric import matrix_sets
 from diffkit.verify.points import SIMPLE, draw
 
 Leaves = tuple[np.ndarray, ...]
@@ -76,6 +77,8 @@ def watched(
     """Adversarial points: simple numbers, then both signs of every order of magnitude."""
     generator = random.Random(seed + 1)
     where = domains.get(subject.variable, Domain())
+    if where.matrix_set:
+        return []
     base = _filled(subject, {}, domains, generator)
     shape = base[subject.wrt].shape
     numbers = [value for value in SIMPLE if where.contains(value)]
@@ -113,12 +116,16 @@ def _filled(
 
 
 def _drawn(shape: tuple[int, ...], domain: Domain, generator: random.Random) -> np.ndarray:
+    if domain.matrix_set:
+        return matrix_sets.draw(domain, shape, np.random.default_rng(generator.getrandbits(64)))
     count = int(np.prod(shape))
     return np.array([float(draw(domain, generator)) for _ in range(count)]).reshape(shape)
 
 
 def _near(value: np.ndarray, domain: Domain, generator: random.Random) -> np.ndarray:
     """`value` moved by up to an eighth of its own size (of 1 at zero), inside the domain."""
+    if domain.matrix_set:
+        return _drawn(value.shape, domain, generator)
     moved = np.array(value)
     for index in np.ndindex(*value.shape):
         step = generator.uniform(-0.125, 0.125) * (abs(float(value[index])) or 1.0)
@@ -135,6 +142,10 @@ def _check(subject: Subject, leaves: Leaves, domains: Mapping[str, Domain]) -> N
     for name, leaf in zip(subject.names, leaves, strict=True):
         domain = domains.get(name)
         if domain is None:
+            continue
+        if domain.matrix_set:
+            if not matrix_sets.belongs(leaf, domain):
+                raise DomainError(f"{name} is not {domain}; give a point inside its domain")
             continue
         for value in np.ravel(leaf):
             if not domain.contains(float(value)):
