@@ -163,6 +163,17 @@ def _product_of(parts: Sequence[tuple[Node, Axes]]) -> tuple[Node, Axes]:
     return products.einsum([(x, axes) for x, axes in parts], present), present
 
 
+#: What comparisons with 0 say of a positive number.
+_SIGN_TESTS: dict[sp.Basic, sp.Basic] = {
+    sp.Gt(_A, 0): sp.true,
+    sp.Ge(_A, 0): sp.true,
+    sp.Ne(_A, 0): sp.true,
+    sp.Lt(_A, 0): sp.false,
+    sp.Le(_A, 0): sp.false,
+    sp.Eq(_A, 0): sp.false,
+}
+
+
 def unary(kernel: sp.Basic, node: Node) -> Node:
     """A kernel of one scalar, written in the symbol `_0`, applied to a node."""
     if kernel == _A:
@@ -178,6 +189,8 @@ def unary(kernel: sp.Basic, node: Node) -> Node:
             return found
     if kernel == sp.Abs(_A) and is_positive(node):
         return node
+    if kernel in _SIGN_TESTS and is_positive(node):
+        return spread_truth(_SIGN_TESTS[kernel], node.shape)
     if kernel == sp.sign(_A) and is_positive(node):
         return ones(node.shape)
     if isinstance(kernel, sp.Pow) and kernel.base == _A and kernel.exp.is_Rational:
