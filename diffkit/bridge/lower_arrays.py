@@ -21,6 +21,7 @@ from diffkit.bridge.fused import fuse
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UnsupportedFunction, UsageError
 from diffkit.symbolic.stable import stable
+from diffkit.tensor.masks import masked
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -56,7 +57,7 @@ def compile_nodes(
     Raises:
         UnsupportedFunction: a node or a function of a kernel has no counterpart.
     """
-    roots = planned(roots)
+    roots = planned(masked(roots))
     order = list(topological(*roots))
     places = {node: k for k, node in enumerate(order)}
     position = {node.name: k for k, node in enumerate(inputs)}
@@ -242,8 +243,6 @@ def _product(node: Einsum) -> Instruction:
     for move in moves:
         labels[move.operand] = move.labels_after
     masks = {k: x for k in kept if isinstance(x := factors[k][0], Affine)}
-    guards = _guards(node, {k: labels[k] for k in kept})
-    kept = [k for k in kept if k not in guards]
     out = list(node.out)
 
     def run(values: Sequence[Array], dtype: Any) -> Array:
@@ -252,43 +251,9 @@ def _product(node: Einsum) -> Instruction:
             held[k] = _indicator(mask).astype(dtype)
         for move in moves:
             held[move.operand] = move.run(held[move.operand])
-        for guard, targets in guards.items():
-            for k, axes in targets:
-                held[k] = jnp.where(lay(values[guard] != 0, axes, held[k].ndim), held[k], 0)
         return contract([_real(held[k], dtype) for k in kept], [labels[k] for k in kept], out)
 
     return run
-
-
-def _guards(node: Einsum, labels: Mapping[int, list[int]]) -> dict[int, list[tuple[int, Axes]]]:
-    """Indicator -> the factors that are set to 0 where it is 0, and the axes that are its own.
-
-    A product with 0 would be NaN where a factor is not finite, which the branch of a `where` that
-    is not taken may well be.
-    """
-    choices = [k for k in labels if isinstance(node.operands[k], Select)]
-    indicators = [k for k in choices if _is_indicator(node.operands[k])]
-    found: dict[int, list[tuple[int, Axes]]] = {}
-    for k in indicators:
-        targets = [
-            (j, tuple(other.index(label) for label in labels[k]))
-            for j, other in labels.items()
-            if not isinstance(node.operands[j], Affine | Const | Var)
-            and j not in indicators
-            and set(labels[k]) <= set(other)
-            and len(set(other)) == len(other)
-            and len(set(labels[k])) == len(labels[k])
-        ]
-        if targets:
-            found[k] = targets
-    return found
-
-
-def _is_indicator(node: Node) -> bool:
-    """Whether the node is a choice of 0 and 1 alone."""
-    if isinstance(node, Const):
-        return not node.shape and node.values[0] in (0, 1)
-    return isinstance(node, Select) and all(map(_is_indicator, node.operands[1:]))
 
 
 def _scaled_of_gram(node: Einsum) -> int | None:

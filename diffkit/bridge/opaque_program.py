@@ -243,10 +243,13 @@ def _by_columns(function: Callable[..., Array], floats: Sequence[Array]) -> Call
     columns = jax.jacfwd(function, tuple(range(len(floats))))(*floats)
 
     def back(cotangent: Array) -> tuple[Array, ...]:
-        rank = cotangent.ndim
-        return tuple(
-            jnp.tensordot(cotangent, each, axes=rank).reshape(x.shape)
-            for each, x in zip(columns, floats, strict=True)
-        )
+        return tuple(_weighted(cotangent, each) for each in columns)
 
     return back
+
+
+def _weighted(cotangent: Array, column: Array) -> Array:
+    """The cotangent times a Jacobian; results nobody asks for may have an infinite derivative."""
+    rank = cotangent.ndim
+    is_asked = jnp.reshape(cotangent != 0, cotangent.shape + (1,) * (column.ndim - rank))
+    return jnp.tensordot(cotangent, jnp.where(is_asked, column, 0), axes=rank)

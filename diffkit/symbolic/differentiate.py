@@ -236,6 +236,16 @@ def _flat(d: Differentiator, node: sp.Expr) -> sp.Expr:
     return sp.S.Zero
 
 
+def _jump(d: Differentiator, node: sp.Expr) -> sp.Expr:
+    """A step: zero by its argument, and by its value at the jump 1 there."""
+    argument, at_jump = node.args
+    if d.depends(argument):
+        _flat(d, node)
+    if not d.depends(at_jump):
+        return sp.S.Zero
+    return sp.Piecewise((d(at_jump), sp.Eq(argument, 0)), (0, True))
+
+
 def _recorded_flat(d: Differentiator, node: sp.Expr) -> sp.Expr:
     """Floor and ceiling: zero away from the jumps, and only where that can be recorded."""
     _require_notes(d, node)
@@ -417,7 +427,7 @@ RULES: dict[type, Rule] = {
     sp.Sum: _under_the_sign,
     sp.Integral: _under_the_sign,
     sp.Derivative: _evaluated,
-    step: _flat,
+    step: _jump,
     # SymPy writes these through re, im or distributions, which are not derivatives on the reals.
     sp.re: _unsupported,
     sp.im: _unsupported,
