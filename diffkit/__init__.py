@@ -18,6 +18,7 @@ _HOME = {
     "Formula": "diffkit.bridge.formula",
     "Verdict": "diffkit.core.verdict",
     "check": "diffkit.verify.check",
+    "check_steps": "diffkit.verify.check_steps",
     "claim": "diffkit.verify.collect",
     "derive": "diffkit.bridge.derive",
     "lift": "diffkit.bridge.lift",

@@ -12,6 +12,7 @@ from diffkit.bridge.arguments import function_name
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
+from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, UnsupportedPrimitive, UsageError
 from diffkit.tensor import views
 from diffkit.tensor.nodes import Node, Var, var
@@ -212,6 +213,32 @@ def _function(
     if getattr(claim, "__name__", "") == "<lambda>" and node is not None:
         shown = layout.show(node)
     return Claimed(node, found, value, shown, "function", notes)
+
+
+def read_node(
+    text: str,
+    arrays: Mapping[str, Any],
+    domains: Mapping[str, Domain],
+    constants: Mapping[str, int],
+) -> tuple[Node, tuple[Var, ...]]:
+    """A formula written as text or LaTeX over example arrays, and its inputs.
+
+    Raises:
+        UsageError: it cannot be read, or a size is open.
+    """
+    inputs = tuple(
+        var(
+            name,
+            jnp.shape(value),
+            str(jnp.result_type(value)),
+            frozenset({domains[name].matrix_set} - {""} if name in domains else ()),
+        )
+        for name, value in arrays.items()
+    )
+    names = {each.name: views.view(each) for each in inputs}
+    reader = read_latex if is_latex(text) else read_text
+    reading = reader(text, names, constants=dict(constants))
+    return views.dense(bind_sizes(reading, dict(constants))), inputs
 
 
 def what_values(what: Subject, inputs: Sequence[Var]) -> list[Any]:

@@ -19,6 +19,7 @@ from diffkit.bridge.formula import Formula, Wrt
 from diffkit.core.domain import Domain
 from diffkit.core.errors import CertificateError, DomainError, UsageError
 from diffkit.numeric import matrix_sets
+from diffkit.tensor import symmetry
 from diffkit.tensor.steps import ArrayDerivation, gradient_steps
 
 #: Random points besides the given one.
@@ -55,6 +56,7 @@ def derive_arrays(
     parts = [judge.run(name, order, one) for name, one in zip(each, formulas, strict=True)]
     worst = max(parts, key=lambda part: part.error / part.bound if part.bound else 0.0)
     notes = tuple(dict.fromkeys((*target.notes, *(n for part in parts for n in part.notes))))
+    notes = (*notes, *_conventions(target, each, order))
     evidence = Certificate(worst.points, worst.error, worst.bound, worst.route, notes)
 
     def written() -> tuple[ArrayDerivation, ...]:
@@ -62,6 +64,19 @@ def derive_arrays(
 
     formula = formulas if isinstance(names, tuple) else formulas[0]
     return Derivation(target, names, order, formula, evidence, written)
+
+
+def _conventions(target: Formula, names: Sequence[str], order: int) -> tuple[str, ...]:
+    """How the gradient by a symmetric matrix reads under the other convention."""
+    if order != 1 or target.shape:
+        return ()
+    return tuple(
+        f"{name} is symmetric: the form is the {symmetry.UNCONSTRAINED} gradient; with "
+        f"{symmetry.COUNTED_ONCE} it is "
+        f"{target.symmetric_gradients(name)[symmetry.COUNTED_ONCE]}"
+        for name in names
+        if symmetry.is_symmetric_variable(target.input(name))
+    )
 
 
 def _formulas(target: Formula, names: Sequence[str], order: int) -> tuple[Formula, ...]:

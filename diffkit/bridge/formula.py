@@ -22,7 +22,7 @@ from diffkit.symbolic.nth import nth_derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.textbook import textbook
-from diffkit.tensor import build, sweep, views
+from diffkit.tensor import build, sweep, symmetry, views
 from diffkit.tensor.compose import Composed, compose, differentiate, is_elementwise
 from diffkit.tensor.nodes import Node, Shape, Var, map_node, topological, var
 from diffkit.tensor.substitute import substitute, symbols_of
@@ -167,6 +167,22 @@ class Formula:
             self.with_node(node, each.shape) for node, each in zip(nodes, targets, strict=True)
         )
         return found if isinstance(wrt, tuple) else found[0]
+
+    def symmetric_gradients(self, wrt: Wrt | None = None) -> dict[str, "Formula"]:
+        """The gradient by a matrix declared symmetric, under both conventions, by name.
+
+        Raises:
+            UsageError: the input is not declared symmetric (assume={"S": "symmetric"}).
+        """
+        target = self.input(wrt)
+        if not symmetry.is_symmetric_variable(target):
+            raise UsageError(
+                f'{target.name} is not declared symmetric; lift with assume={{"{target.name}": '
+                '"symmetric"}'
+            )
+        free = self.grad(target.name)
+        once = free.with_node(symmetry.counted_once(free.whole), target.shape)
+        return {symmetry.UNCONSTRAINED: free, symmetry.COUNTED_ONCE: once}
 
     def with_node(self, node: Node, shape: Shape) -> "Formula":
         """A formula of the same inputs that computes another node."""

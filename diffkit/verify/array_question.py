@@ -1,7 +1,7 @@
 """A claim about a function of arrays with both sides read, and random values for its inputs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +14,7 @@ from diffkit.core.claim import Claim, Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, UsageError
 from diffkit.numeric import matrix_sets
+from diffkit.tensor import symmetry
 from diffkit.tensor.evaluate import evaluate
 from diffkit.tensor.nodes import Node, Var, topological
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
@@ -79,7 +80,7 @@ def read_question(
         truth.shape,
         node,
         constants or {},
-        lambda candidate: _agree_somewhere(node, candidate),
+        lambda candidate: agree_somewhere(node, candidate),
     )
     name = reference(what.function)
     record = Claim(
@@ -92,9 +93,25 @@ def read_question(
         options={**options, "arguments": arguments_as_data(what)},
         is_replayable=bool(name) and can_be_given(what) and isinstance(claim, str),
     )
-    return ArrayQuestion(
+    question = ArrayQuestion(
         what, kind, target, truth, claimed, domains, points, record, claim, constants or {}
     )
+    return _in_its_convention(question)
+
+
+def _in_its_convention(question: ArrayQuestion) -> ArrayQuestion:
+    """A claim by a symmetric matrix that counts its entries once is held against that."""
+    node, truth = question.claimed.node, question.truth.whole
+    variable = question.target.input(question.variable)
+    is_asked = question.kind == "gradient" and symmetry.is_symmetric_variable(variable)
+    if not is_asked or node is None or node.shape != truth.shape:
+        return question
+    other = symmetry.counted_once(truth)
+    if agree_somewhere(truth, node) or not agree_somewhere(other, node):
+        return question
+    note = f"convention: {symmetry.COUNTED_ONCE} in {variable.name}"
+    claimed = replace(question.claimed, notes=(*question.claimed.notes, note))
+    return replace(question, truth=question.truth.with_node(other, truth.shape), claimed=claimed)
 
 
 def read_domains(what: Subject, domain: Mapping[str, Any] | str | None) -> dict[str, Domain]:
@@ -115,7 +132,7 @@ def read_domains(what: Subject, domain: Mapping[str, Any] | str | None) -> dict[
     return {name: Domain.parse(where) for name, where in domain.items()}
 
 
-def _agree_somewhere(left: Node, right: Node) -> bool:
+def agree_somewhere(left: Node, right: Node) -> bool:
     """Whether two nodes have one value at a random point (up to rounding)."""
     if left.shape != right.shape:
         return False

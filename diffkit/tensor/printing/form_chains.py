@@ -35,9 +35,11 @@ class Chains(FormTable):
         closes = last.rank == 1 and not last.is_flipped
         rank = int(opens) + int(not closes)
         if rank == 0 and self._is_square(chain):
-            half = chain[len(chain) // 2 :] if len(chain) % 2 == 0 else None
             whole = [link for ref in chain for link in links(ref)]
-            column = self._chain(half or whole[len(whole) // 2 :])
+            half = chain[len(chain) // 2 :]
+            # A factor may be a product itself: the half of the factors is not half of the links.
+            is_half = 2 * sum(len(links(ref)) for ref in half) == len(whole)
+            column = self._chain(half if is_half else whole[len(whole) // 2 :])
             return self.scaled(ONE, [(self.norm(column), sp.Integer(2))], None)
         if rank == 1 and not opens:
             return flip(self._chain(list(map(flip, reversed(chain)))))

@@ -507,3 +507,31 @@ def test_a_differential_needs_its_variable():
         differential(M.node, [])
     with pytest.raises(UsageError, match="shape of its variable"):
         show(grad(logdet(M), M), form="differential", wrt=of_view(x))
+
+
+@pytest.mark.parametrize(
+    ("factors", "text"),
+    [
+        ("wXXw", "‖Xw‖²"),
+        ("wAAw", "‖Aw‖²"),
+        ("wSw", "wᵀSw"),
+        ("wSSw", "‖Sw‖²"),
+        ("wSSSw", "wᵀS³w"),
+        ("wAAAAw", "‖AᵀAw‖²"),
+    ],
+)
+def test_a_quadratic_form_is_the_square_of_the_norm_of_its_own_half(factors, text):
+    """Built from the left, so that one factor of the product is a product itself."""
+    arrays = {
+        "w": v.view(var("w", (3,))),
+        "X": v.view(var("X", (5, 3))),
+        "A": v.view(var("A", (3, 3))),
+        "S": v.view(var("S", (3, 3), "", frozenset({"spd"}))),
+    }
+    result, turned = arrays["w"], True
+    for letter in factors[1:]:
+        factor = arrays[letter]
+        is_turned = turned and factor.rank == 2
+        result = v.matmul(result, v.matrix_transpose(factor) if is_turned else factor)
+        turned = not turned
+    assert show(v.dense(result)) == text
