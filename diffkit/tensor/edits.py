@@ -6,12 +6,14 @@ also the simplest explanation.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain, combinations, permutations
 
 import sympy as sp
 
 from diffkit.tensor import build
+from diffkit.tensor.borrowed import BORROWED
+from diffkit.tensor.edit_subject import Candidate, Subject
+from diffkit.tensor.edit_subject import combined as _combined
 from diffkit.tensor.nodes import Add, Affine, Einsum, LinOp, Map, Node, Var, is_truth, topological
 from diffkit.tensor.normal_form import normal_form
 from diffkit.tensor.partials import slope_of
@@ -21,43 +23,6 @@ from diffkit.tensor.sweep import contributions
 MOST_CANDIDATES = 1500
 #: Contributions of the chain rule of which subsets are tried.
 MOST_PARTS = 6
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One edited claim.
-
-    Args:
-        edit: The edit in words.
-        node: The new claim.
-    """
-
-    edit: str
-    node: Node
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What an edit may look at.
-
-    Args:
-        claim: The wrong claim.
-        target: What the claim is a derivative of: the formula for a gradient or Jacobian, the
-            gradient for a Hessian; None for a claim about a value.
-        wrt: The variable, None for a claim about a value.
-        lengths: Length -> how reports call it ("n" or the number itself).
-    """
-
-    claim: Node
-    target: Node | None
-    wrt: Var | None
-    lengths: Sequence[tuple[int, str]] = ()
-
-    @property
-    def inputs(self) -> list[Var]:
-        """The inputs of the claim, by name."""
-        found = {x.name: x for x in topological(self.claim) if isinstance(x, Var)}
-        return [found[name] for name in sorted(found)]
 
 
 def candidates(subject: Subject) -> Iterator[Candidate]:
@@ -183,14 +148,19 @@ def order(subject: Subject) -> Iterator[Candidate]:
         for perm in permutations(range(len(shape))):
             if tuple(shape[k] for k in perm) == shape:
                 yield Candidate("order of the indices", build.permute(subject.claim, perm))
-    for node in _products(subject.claim):
-        for i, j in combinations(range(len(node.operands)), 2):
-            left, right = node.operands[i], node.operands[j]
-            if left.shape == right.shape and len(left.shape) == 2 and left is not right:
-                factors = list(node.factors)
-                factors[i], factors[j] = (right, factors[i][1]), (left, factors[j][1])
-                changed = build.einsum(factors, node.out)
-                yield Candidate("order of the factors", replace(subject.claim, {node: changed}))
+    for claim in dict.fromkeys((subject.claim, normal_form(subject.claim))):
+        for node in _products(claim):
+            for changed in _exchanged_factors(node):
+                yield Candidate("order of the factors", replace(claim, {node: changed}))
+
+
+def _exchanged_factors(node: Einsum) -> Iterator[Node]:
+    for i, j in combinations(range(len(node.operands)), 2):
+        left, right = node.operands[i], node.operands[j]
+        if left.shape == right.shape and len(left.shape) == 2 and left is not right:
+            factors = list(node.factors)
+            factors[i], factors[j] = (right, factors[i][1]), (left, factors[j][1])
+            yield build.einsum(factors, node.out)
 
 
 def outer_rate(subject: Subject) -> Iterator[Candidate]:
@@ -357,11 +327,6 @@ def _covers(terms: Sequence[tuple[sp.Expr, Node, tuple[int, ...]]], rank: int) -
     return set(chain.from_iterable(axes for _, _, axes in terms)) == set(range(rank))
 
 
-def _combined(parts: Sequence[tuple[sp.Expr, Node]]) -> Node:
-    shape = parts[0][1].shape
-    return build.add([(c, x, build.all_axes(x)) for c, x in parts], shape)
-
-
 def _exchanges(shape: Sequence[int]) -> Iterator[tuple[tuple[int, ...], str]]:
     """Exchanges of two axes of equal length."""
     for i, j in combinations(range(len(shape)), 2):
@@ -383,4 +348,5 @@ EDITS = (
     dropped_term,
     off_diagonal,
     sandwich,
+    *BORROWED,
 )
