@@ -19,6 +19,7 @@ from diffkit.bridge.structured import Structured, realise
 from diffkit.core.errors import UsageError
 from diffkit.tensor import build, sweep
 from diffkit.tensor import structure as symbolic
+from diffkit.tensor.newton import solved
 from diffkit.tensor.nodes import Node, Var, var
 from diffkit.tensor.paths import cost_of
 
@@ -67,6 +68,15 @@ class StructuredFormula:
     def __call__(self, *args: Any, **kwargs: Any) -> Structured:
         """The structure at these inputs."""
         return self._lowered(*args, **kwargs)
+
+    def solve(self, vector: "Formula") -> "Formula":
+        """H^-1 v as a formula, for a v of the variable's shape such as the gradient.
+
+        Raises:
+            UsageError: the structure has no inverse in closed form; solve it in numbers.
+        """
+        node = solved(self.structure, vector.whole)
+        return self.formula.with_node(node, self.variable.shape)
 
     @cached_property
     def _lowered(self) -> Callable[..., Structured]:
