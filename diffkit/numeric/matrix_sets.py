@@ -124,3 +124,6 @@ _SETS: dict[str, tuple[Draw, Callable[[Array], bool]]] = {
     "simplex": (_simplex, _is_simplex),
     "one_hot": (_one_hot, _is_one_hot),
 }
+
+#: The names of the sets.
+NAMES: tuple[str, ...] = tuple(_SETS)

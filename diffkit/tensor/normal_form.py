@@ -9,10 +9,12 @@ stays factored; then two equal formulas may differ here, and identity testing de
 from collections.abc import Iterator, Sequence
 from itertools import product as cartesian
 from math import prod
+from weakref import WeakKeyDictionary
 
 import sympy as sp
 
 from diffkit.tensor import build
+from diffkit.tensor.fingerprint import check_unchanged
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -37,6 +39,9 @@ from diffkit.tensor.partials import step_of
 Factor = tuple[Node, Labels]
 Product = tuple[sp.Expr, list[Factor]]
 
+#: Normal forms that were computed, for as long as their formulas live.
+_KNOWN: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
+
 #: Terms a product of sums may be multiplied out into.
 MOST_TERMS = 256
 
@@ -50,11 +55,19 @@ def normal_form(root: Node) -> Node:
     >>> square = build.einsum([(s, ()), (s, ())], ())
     >>> len(normal_form(square).operands)
     3
+
+    Raises:
+        CertificateError: the value changed on the way (a defect of diffkit).
     """
-    done: dict[Node, Node] = {}
-    for node in topological(root):
-        done[node] = _normal(node, [done[x] for x in node.operands])
-    return done[root]
+    found = _KNOWN.get(root)
+    if found is None:
+        done: dict[Node, Node] = {}
+        for node in topological(root):
+            done[node] = _normal(node, [done[x] for x in node.operands])
+        found = done[root]
+        check_unchanged(root, found)
+        _KNOWN[root] = found
+    return found
 
 
 def _normal(node: Node, operands: list[Node]) -> Node:

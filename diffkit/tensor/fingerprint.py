@@ -1,0 +1,86 @@
+"""Fingerprints: a rewritten formula must have the value it had.
+
+Every normal form is compared with what it came from at a fixed random point, in floating point; a
+rewrite that changes the value is a defect and raises, it is never returned.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from diffkit.core.domain import Domain
+from diffkit.core.errors import CertificateError, DiffkitError
+from diffkit.numeric import matrix_sets
+from diffkit.tensor.evaluate import evaluate
+from diffkit.tensor.nodes import Add, Node, Opaque, Var, topological
+
+#: Relative change of the value that rounding and cancellation may make.
+CLOSE = 1e-5
+#: Formulas with more entries in all nodes together are not evaluated.
+MOST_ENTRIES = 500_000
+#: Value of size symbols.
+SIZE = 5
+
+
+def check_unchanged(before: Node, after: Node) -> None:
+    """Compare a rewritten formula with the original.
+
+    Raises:
+        CertificateError: their values differ.
+    """
+    if before is after:
+        return
+    nodes = list(topological(before, after))
+    total = sum(int(np.prod(node.shape, dtype=np.int64)) for node in nodes)
+    if total > MOST_ENTRIES or any(isinstance(node, Opaque) for node in nodes):
+        return
+    sizes = {
+        s.name: SIZE
+        for node in nodes
+        if isinstance(node, Add)
+        for c in node.coefficients
+        for s in c.free_symbols
+    }
+    for is_positive in (False, True):
+        values = _values(nodes, is_positive)
+        try:
+            left, right = evaluate(before, values, sizes), evaluate(after, values, sizes)
+            scale = _scale(after, values, sizes)
+        except (DiffkitError, np.linalg.LinAlgError):
+            return
+        finite = np.isfinite(left) & np.isfinite(right) & np.isfinite(scale)
+        if not np.any(finite):
+            continue
+        gap = np.abs(np.where(finite, left - right, 0.0))
+        if np.any(gap > CLOSE * np.where(finite, np.maximum(scale, np.abs(left)), 1.0)):
+            raise CertificateError(
+                f"a rewrite changed the value of a formula of shape {before.shape} by "
+                f"{float(gap.max()):.1e}; this is a defect of diffkit, please report it"
+            )
+        return
+
+
+def _values(nodes: list[Node], is_positive: bool) -> dict[str, Any]:
+    random = np.random.default_rng(20)
+    values: dict[str, Any] = {}
+    for node in nodes:
+        if not isinstance(node, Var) or node.name in values:
+            continue
+        fact = next(iter(node.facts & {*matrix_sets.NAMES, "positive"}), "")
+        drawn = matrix_sets.draw(Domain.parse(fact or "real"), node.shape, random)
+        values[node.name] = np.abs(drawn) if is_positive and not fact else drawn
+    return values
+
+
+def _scale(node: Node, values: dict[str, Any], sizes: dict[str, int]) -> Any:
+    """The sum of the sizes of the terms: what cancellation is measured by."""
+    if not isinstance(node, Add):
+        return np.abs(evaluate(node, values, sizes))
+    total = np.zeros(node.shape)
+    for c, x, axes in node.terms:
+        term = np.abs(float(c.subs(sizes)) * evaluate(x, values, sizes))
+        wide = [1] * len(node.shape)
+        for k, axis in enumerate(axes):
+            wide[axis] = term.shape[k]
+        total = total + term.reshape(wide)
+    return total
