@@ -49,6 +49,10 @@ class Structured:
         solution = jnp.linalg.solve(self._matrix(), jnp.reshape(g, (self.size,)))
         return jnp.reshape(solution, self.shape)
 
+    def solve_each(self, many: Array) -> Array:
+        """H^-1 g for every g along the first axis."""
+        return jax.vmap(self.solve)(many)
+
     def logdet(self) -> Array:
         """log|det H|; here by elimination on the dense matrix."""
         return jnp.linalg.slogdet(self._matrix())[1]
@@ -156,11 +160,11 @@ class KroneckerIdentity(Structured):
 
     def matvec(self, v: Array) -> Array:
         """The core applied to every slice."""
-        return self._each(lambda one: self.core.matvec(one), v)
+        return self._joined(jax.vmap(self.core.matvec)(_sliced(v, self.axes, self.shape)))
 
     def solve(self, g: Array) -> Array:
         """The core solved for every slice; it is factored once."""
-        return self._each(lambda one: self.core.solve(one), g)
+        return self._joined(self.core.solve_each(_sliced(g, self.axes, self.shape)))
 
     def logdet(self) -> Array:
         """The core's, as often as there are slices."""
@@ -170,8 +174,7 @@ class KroneckerIdentity(Structured):
         """The core's entries where the indices of the identity agree."""
         return _laid_out(self.core.dense(), self.axes, self.shape, is_batched=False)
 
-    def _each(self, apply: Any, v: Array) -> Array:
-        slices = jax.vmap(apply)(_sliced(v, self.axes, self.shape))
+    def _joined(self, slices: Array) -> Array:
         return _joined(slices, self.axes, self.shape)
 
 
@@ -222,6 +225,11 @@ class Dense(Structured):
     def matvec(self, v: Array) -> Array:
         """The matrix times the vector."""
         return jnp.tensordot(self.entries, v, axes=len(self.shape))
+
+    def solve_each(self, many: Array) -> Array:
+        """All right-hand sides as the columns of one matrix, which is factored once."""
+        columns = jnp.reshape(many, (-1, self.size)).T
+        return jnp.reshape(jnp.linalg.solve(self._matrix(), columns).T, many.shape)
 
     def dense(self) -> Array:
         """The entries."""
