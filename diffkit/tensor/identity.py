@@ -9,20 +9,18 @@ except with the probability that is stated: two different rational functions of 
 the atoms agree at a random point with probability at most d/p.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from sympy.core.relational import Relational
 
 from diffkit.numeric import modular
 from diffkit.numeric.modular import PRIME, NotASquare, Singular
-from diffkit.symbolic.vocabulary import FUNCTIONS, definition
+from diffkit.tensor.degrees import degree
+from diffkit.tensor.designed import designed, orthogonal
 from diffkit.tensor.evaluate import indicator_array
-from diffkit.tensor.kernels import view_of
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -38,6 +36,8 @@ from diffkit.tensor.nodes import (
     topological,
 )
 from diffkit.tensor.normal_form import normal_form
+from diffkit.tensor.regions import fused_choice, fused_factors
+from diffkit.tensor.residue_rules import RULES, elementary
 from diffkit.tensor.rewrite import replace, with_sizes
 
 Array = Any
@@ -64,8 +64,8 @@ class Equality:
         is_equal: True: proved. False: not shown (it may hold all the same).
         method: How, for reports.
         error: Probability that a proof is wrong; 0 for normal forms.
-        differs: Whether identity testing found a difference (the sides are then most likely
-            different, but a law between functions may be missing).
+        differs: Whether the sides are different functions (where no function but rational ones
+            and roots occurs, so that no law between functions can be missing).
     """
 
     is_equal: bool
@@ -90,7 +90,10 @@ def prove_equal_nodes(left: Node, right: Node, sizes: Mapping[str, int] | None =
     if normal_form(left) is normal_form(right):
         return Equality(True, "equal normal forms")
     try:
-        return _test(left, right, sizes or {})
+        found = _test(left, right, sizes or {})
+        if found.is_equal or found.differs:
+            return found
+        return _test(normal_form(left), normal_form(right), sizes or {})
     except Inconclusive as reason:
         return Equality(False, f"the normal forms differ; no identity test: {reason}")
 
@@ -117,6 +120,8 @@ def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:
         except (NotASquare, Singular):
             continue
         if np.any(a != b):
+            if draw.has_atoms:
+                return Equality(False, "identity testing knows no law that makes the sides equal")
             return Equality(False, "identity testing tells the sides apart", differs=True)
         passed += 1
         if passed == TRIALS:
@@ -125,30 +130,6 @@ def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:
             method = f"identity testing at {TRIALS} points modulo 2^31 - 1"
             return Equality(True, f"{method}, wrong with probability < {error:.0e}", error)
     raise Inconclusive("no random point was found where all roots and inverses exist")
-
-
-def degree(root: Node) -> int:
-    """A bound on numerator plus denominator degree in the atoms, for the error probability."""
-    found: dict[Node, int] = {}
-    for node in topological(root):
-        below = [found[x] for x in node.operands]
-        length = max(node.operands[0].shape[-1:] or (1,)) if node.operands else 1
-        match node:
-            case Add():
-                found[node] = sum(below)
-            case Einsum():
-                summed = [n for label, n in node.sizes.items() if label not in node.out]
-                found[node] = sum(below) * int(np.prod(summed, dtype=np.int64) or 1)
-            case Map() | Select():
-                found[node] = 8 * max([1, *below])
-            case Reduce():
-                found[node] = max([1, *below]) * length
-            case LinOp():
-                found[node] = 2 * length * max([1, *below])
-            case _:
-                found[node] = 1
-        found[node] = min(found[node], 10**12)
-    return found[root]
 
 
 def _stable_hash(text: str) -> int:
@@ -167,33 +148,17 @@ class _Draw:
         self.keeps_roots = keeps_roots
         self.random = np.random.default_rng(seed)
         self.known: dict[Node, Array] = {}
-        self.designed: dict[Node, Array] = {}
+        self.has_atoms = False
 
     def values(self, order: Sequence[Node], *roots: Node) -> list[Array]:
         """The values of the roots."""
-        self.design(order)
+        self.known.update(designed(order, self.uniform))
         for node in order:
             if node not in self.known:
                 self.known[node] = self.value(node)
         return [self.known[root] for root in roots]
 
     # inputs ---------------------------------------------------------------------------------------
-
-    def design(self, order: Sequence[Node]) -> None:
-        """Draw a matrix together with its Cholesky factor or eigenvectors where they occur."""
-        for node in order:
-            if not isinstance(node, LinOp) or node.kind != "cholesky":
-                continue
-            matrix = _symmetrised(node.operands[0])
-            if matrix is None or matrix in self.known:
-                continue
-            factor = np.tril(self.uniform(matrix.shape))
-            gram = modular.matmul(factor, np.swapaxes(factor, -1, -2))
-            if not matrix.facts & {"symmetric", "spd"}:
-                skew = np.tril(self.uniform(matrix.shape), -1)
-                gram = (gram + skew - np.swapaxes(skew, -1, -2)) % PRIME
-            self.known[matrix] = gram
-            self.known[node] = factor
 
     def uniform(self, shape: Sequence[int]) -> Array:
         """Random residues, none 0."""
@@ -209,7 +174,7 @@ class _Draw:
             lower = np.tril(drawn)
             return (lower + np.swapaxes(np.tril(drawn, -1), -1, -2)) % PRIME
         if "orthogonal" in facts:
-            return self.orthogonal(node.shape[-1])
+            return orthogonal(node.shape[-1], self.uniform)
         if "triangular" in facts:
             return np.tril(drawn)
         if "simplex" in facts:
@@ -218,13 +183,6 @@ class _Draw:
         if "one_hot" in facts:
             raise Inconclusive(f"{node.name} takes finitely many values")
         return drawn
-
-    def orthogonal(self, n: int) -> Array:
-        """(I - K)(I + K)^-1 for a random skew K."""
-        drawn = np.tril(self.uniform((n, n)), -1)
-        skew = (drawn - drawn.T) % PRIME
-        eye = np.eye(n, dtype=np.int64)
-        return modular.matmul((eye - skew) % PRIME, modular.inverse((eye + skew) % PRIME))
 
     # nodes ----------------------------------------------------------------------------------------
 
@@ -242,15 +200,11 @@ class _Draw:
             case Add():
                 return self.total(node)
             case Einsum():
-                pairs = list(zip(operands, node.labels, strict=True))
-                return modular.contract(pairs, node.out, node.sizes)
+                return self.product(node)
             case Map():
                 return self.map(node)
             case Select():
-                which, yes, no = (
-                    self.lay(x, a, node.shape) for x, a in zip(operands, node.axes, strict=True)
-                )
-                return np.broadcast_to((which * yes + (1 - which) * no) % PRIME, node.shape)
+                return self.choice(node, operands)
             case Reduce():
                 return self.reduction(node, operands[0])
             case LinOp():
@@ -295,6 +249,25 @@ class _Draw:
             )
         found = self.scalar(elementary(node.kernel.expr), scope)
         return np.broadcast_to(np.asarray(found, dtype=np.int64), node.shape)
+
+    def product(self, node: Einsum) -> Array:
+        """A product; kernels with kinks in one array are one kernel."""
+        pairs = []
+        for x, labels in fused_factors(node):
+            if x not in self.known:
+                self.known[x] = self.value(x)
+            pairs.append((self.known[x], labels))
+        return modular.contract(pairs, node.out, node.sizes)
+
+    def choice(self, node: Select, operands: Sequence[Array]) -> Array:
+        """A choice, as one kernel where everything in it depends on one array."""
+        fused = fused_choice(node)
+        if fused is not None:
+            return self.map(fused)
+        which, yes, no = (
+            self.lay(x, a, node.shape) for x, a in zip(operands, node.axes, strict=True)
+        )
+        return np.broadcast_to((which * yes + (1 - which) * no) % PRIME, node.shape)
 
     def reduction(self, node: Reduce, x: Array) -> Array:
         """A product is computed; a maximum and a logsumexp are atoms of their entries."""
@@ -342,10 +315,13 @@ class _Draw:
             case "cholesky":
                 half = (PRIME + 1) // 2
                 return modular.cholesky((x + transposed) % PRIME * half % PRIME)
+            case "inverse_gaps":
+                return _inverse_gaps(x)
         return self.array_atom(f"{node.kind}{node.params}", [x], node.shape)
 
     def array_atom(self, name: str, operands: Sequence[Array], shape: Sequence[int]) -> Array:
         """A random array that depends on a function's name and its whole arguments."""
+        self.has_atoms = True
         key = _stable_hash(name) ^ self.seed
         for x in operands:
             key = _stable_hash(f"{key}|{x.shape}|{x.tobytes().hex()}")
@@ -355,6 +331,7 @@ class _Draw:
 
     def atom(self, name: str, *arguments: Array) -> Array:
         """A random residue per entry that depends on a function and its arguments."""
+        self.has_atoms = True
         return modular.hashed(_stable_hash(f"{self.seed}|{name}"), *arguments)
 
     def scalar(self, expr: sp.Basic, scope: Mapping[sp.Symbol, "_Argument"]) -> Array:
@@ -381,7 +358,7 @@ class _Draw:
             return self.exponential(expr.args[0], scope)
         if isinstance(expr, sp.Pow):
             return self.power(expr, scope)
-        for kind, rule in _RULES.items():
+        for kind, rule in RULES.items():
             if isinstance(expr, kind):
                 return rule(self, expr, scope)
         if expr in (sp.true, sp.false):
@@ -505,17 +482,11 @@ class _Draw:
         return (1 - t * t) % PRIME * below % PRIME, 2 * t % PRIME * below % PRIME
 
 
-def _symmetrised(node: Node) -> Var | None:
-    """X for a node X or (X + X')/2, where X is an input."""
-    node = normal_form(node)
-    if isinstance(node, Var):
-        return node
-    if isinstance(node, Add) and len(node.operands) == 2:
-        found = {x if isinstance(x, Var) else view_of(x)[0] for x in node.operands}
-        if len(found) == 1 and set(node.coefficients) == {sp.Rational(1, 2)}:
-            (inner,) = found
-            return inner if isinstance(inner, Var) else None
-    return None
+def _inverse_gaps(values: Array) -> Array:
+    """1/(w_j - w_i) off the diagonal, 0 on it."""
+    gaps = (values[..., None, :] - values[..., :, None]) % PRIME
+    eye = np.eye(values.shape[-1], dtype=np.int64)
+    return modular.power((gaps + eye) % PRIME, -1) * (1 - eye) % PRIME
 
 
 @dataclass(frozen=True, eq=False)
@@ -526,138 +497,3 @@ class _Argument:
     node: Node
     axes: Sequence[int]
     shape: Sequence[int]
-
-
-@lru_cache(maxsize=4096)
-def elementary(expr: sp.Basic) -> sp.Basic:
-    """A kernel in exponentials, roots, steps and atoms."""
-    return definition(_kept(expr)).rewrite([sp.tanh, sp.sinh, sp.cosh, sp.coth], sp.exp)
-
-
-def _kept(expr: sp.Basic) -> sp.Basic:
-    """The vocabulary's own steps as signs, whose laws are known here."""
-    step, relu = FUNCTIONS["step"], FUNCTIONS["relu"]
-    changed = expr.replace(relu, lambda x: x * (1 + sp.sign(x)) / 2)
-    return changed.replace(lambda e: isinstance(e, step), lambda e: (1 + sp.sign(e.args[0])) / 2)
-
-
-Rule = Callable[[_Draw, Any, Mapping[sp.Symbol, _Argument]], Array]
-
-
-def _piecewise(draw: _Draw, expr: sp.Piecewise, scope: Mapping[sp.Symbol, _Argument]) -> Array:
-    result: Array = np.int64(0)
-    open_: Array = np.int64(1)
-    for value, condition in expr.args:
-        holds = draw.scalar(condition, scope)
-        result = (result + open_ * holds % PRIME * draw.scalar(value, scope)) % PRIME
-        open_ = open_ * (1 - holds) % PRIME
-    return result
-
-
-def _gap(draw: _Draw, left: sp.Expr, right: sp.Expr, scope: Any) -> Array:
-    return (draw.scalar(left, scope) - draw.scalar(right, scope)) % PRIME
-
-
-def _relation(draw: _Draw, expr: Relational, scope: Any) -> Array:
-    gap = _gap(draw, expr.lhs, expr.rhs, scope)
-    if isinstance(expr, sp.Eq | sp.Ne):
-        value = np.asarray(gap)
-        found = np.where(value == 0, 1, draw.atom("eq", np.minimum(value, PRIME - value)))
-        return found if isinstance(expr, sp.Eq) else (1 - found) % PRIME
-    is_less = isinstance(expr, sp.StrictLessThan | sp.LessThan)
-    return draw.step((-gap if is_less else gap) % PRIME)
-
-
-def _extreme(is_max: bool) -> Rule:
-    def rule(draw: _Draw, expr: Any, scope: Any) -> Array:
-        if len(expr.args) > 2:
-            values = [np.asarray(draw.scalar(arg, scope)) for arg in expr.args]
-            ordered = np.sort(np.stack(np.broadcast_arrays(*values)), axis=0)
-            return draw.atom("max" if is_max else "min", *ordered)
-        a, b = (draw.scalar(arg, scope) for arg in expr.args)
-        gap = (a - b) % PRIME
-        chosen = draw.step(gap if is_max else (-gap) % PRIME)
-        return (b + gap * chosen) % PRIME
-
-    return rule
-
-
-def _sign(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return (2 * draw.step(draw.scalar(expr.args[0], scope)) - 1) % PRIME
-
-
-def _abs(draw: _Draw, expr: Any, scope: Any) -> Array:
-    value = draw.scalar(expr.args[0], scope)
-    return value * ((2 * draw.step(value) - 1) % PRIME) % PRIME
-
-
-def _log(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return draw.logarithm(draw.scalar(expr.args[0], scope))
-
-
-def _cos(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return draw.circle(draw.scalar(expr.args[0], scope))[0]
-
-
-def _sin(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return draw.circle(draw.scalar(expr.args[0], scope))[1]
-
-
-def _tan(draw: _Draw, expr: Any, scope: Any) -> Array:
-    cos, sin = draw.circle(draw.scalar(expr.args[0], scope))
-    return sin * modular.power(cos, -1) % PRIME
-
-
-def _and(draw: _Draw, expr: Any, scope: Any) -> Array:
-    result: Array = np.int64(1)
-    for arg in expr.args:
-        result = result * draw.scalar(arg, scope) % PRIME
-    return result
-
-
-def _or(draw: _Draw, expr: Any, scope: Any) -> Array:
-    missed: Array = np.int64(1)
-    for arg in expr.args:
-        missed = missed * ((1 - draw.scalar(arg, scope)) % PRIME) % PRIME
-    return (1 - missed) % PRIME
-
-
-def _not(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return (1 - draw.scalar(expr.args[0], scope)) % PRIME
-
-
-def _ite(draw: _Draw, expr: Any, scope: Any) -> Array:
-    which, yes, no = (draw.scalar(arg, scope) for arg in expr.args)
-    return (which * yes + (1 - which) * no) % PRIME
-
-
-def _odd(name: str) -> Rule:
-    return lambda draw, expr, scope: draw.odd(name, draw.scalar(expr.args[0], scope))
-
-
-def _erfc(draw: _Draw, expr: Any, scope: Any) -> Array:
-    return (1 - draw.odd("erf", draw.scalar(expr.args[0], scope))) % PRIME
-
-
-_RULES: dict[Any, Rule] = {
-    sp.Piecewise: _piecewise,
-    Relational: _relation,
-    sp.Max: _extreme(True),
-    sp.Min: _extreme(False),
-    sp.sign: _sign,
-    sp.Abs: _abs,
-    sp.log: _log,
-    sp.cos: _cos,
-    sp.sin: _sin,
-    sp.tan: _tan,
-    sp.And: _and,
-    sp.Or: _or,
-    sp.Not: _not,
-    sp.ITE: _ite,
-    sp.erf: _odd("erf"),
-    sp.erfc: _erfc,
-    sp.atan: _odd("atan"),
-    sp.asin: _odd("asin"),
-    sp.asinh: _odd("asinh"),
-    sp.atanh: _odd("atanh"),
-}

@@ -4,7 +4,7 @@ log(sum exp u) is read as logsumexp(u) and exp(u) / sum exp(u) as exp(u - logsum
 that is accurate as it stands; kernels of one node are joined while they stay small.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -195,6 +195,10 @@ def unary(kernel: sp.Basic, node: Node) -> Node:
         return ones(node.shape)
     if isinstance(kernel, sp.Pow) and kernel.base == _A and kernel.exp.is_Rational:
         return power(node, kernel.exp)
+    coefficient, rest = sums.scaled(node)
+    if coefficient != 1 and coefficient.is_number and isinstance(rest, Map):
+        # -log(u) and log(u) are functions of one u: the number belongs to the kernel.
+        return unary(substitute(kernel, {_A: coefficient * _A}), rest)
     if isinstance(node, Map) and len(node.operands) == 1 and not is_probability(node):
         (operand,), (axes,) = node.operands, node.axes
         (place,) = node.kernel.signature
@@ -420,6 +424,8 @@ def reduce(kind: str, node: Node, axes: Sequence[int]) -> Node:
 def linop(kind: str, node: Node, shape: Sequence[int], params: tuple[Any, ...] = ()) -> Node:
     """A function of matrices; inv, det and the like of a transpose are those of the matrix."""
     rank = len(node.shape)
+    if kind in _OF_EXPONENTIAL and isinstance(node, LinOp) and node.kind == "expm":
+        return _OF_EXPONENTIAL[kind](node.operands[0])
     if rank == 2 and kind in ("inv", "pinv", "det", "logabsdet", "detsign", "expm", "power"):
         inner, axes = view_of(node)
         flipped = sums.permute(node, (1, 0))
@@ -439,3 +445,16 @@ def linop(kind: str, node: Node, shape: Sequence[int], params: tuple[Any, ...] =
             if kind == "inv" and isinstance(node, Var) and "orthogonal" in node.facts:
                 return sums.permute(node, (1, 0))
     return raw_linop(kind, (node,), shape, params)
+
+
+def _trace(x: Node) -> Node:
+    batch = tuple(range(len(x.shape) - 2))
+    return products.einsum([(x, (*batch, len(batch), len(batch)))], batch)
+
+
+#: det e^X = e^tr X.
+_OF_EXPONENTIAL: dict[str, Callable[[Node], Node]] = {
+    "logabsdet": _trace,
+    "det": lambda x: exponential(_trace(x)),
+    "detsign": lambda x: filled(sp.S.One, x.shape[:-2]),
+}

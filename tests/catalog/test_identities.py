@@ -52,7 +52,9 @@ def test_the_record_proves_what_it_must():
     assert "refuted" not in claims
     assert "undecided" not in claims
     assert claims.count("proved") >= 130
-    assert [written for _, written, *_ in rows.values() if written in ("refuted", "undecided")] == []
+    assert [
+        written for _, written, *_ in rows.values() if written in ("refuted", "undecided")
+    ] == []
     assert {wrong for *_, wrong, _ in rows.values()} == {"refuted", "-"}
     wrong = [edit for *_, wrong, edit in rows.values() if wrong == "refuted"]
     assert sum(edit != "-" for edit in wrong) / len(wrong) >= 0.97
@@ -79,7 +81,9 @@ def test_jax_agrees_with_the_claim_and_not_with_the_mistake(row):
 
 
 def test_every_row_says_where_it_stands_and_what_is_wrong():
-    assert len({row.name for row in IDENTITIES}) == len(IDENTITIES) == sum(map(len, CLASSES.values()))
+    assert (
+        len({row.name for row in IDENTITIES}) == len(IDENTITIES) == sum(map(len, CLASSES.values()))
+    )
     for row in IDENTITIES:
         assert row.source
         assert row.latex_f
