@@ -5,6 +5,8 @@ Keywords that are no floating-point arrays (`axis=1`) are static.
 """
 
 import inspect
+import linecache
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -46,10 +48,19 @@ def refusal(name: str, error: BaseException) -> UsageError:
     )
 
 
+#: A line that gives its one lambda a name.
+_NAMED_LAMBDA = re.compile(r"^\s*(?:>>> )?([^\W\d]\w*)\s*(?::[^=]*)?=\s*lambda\b(?!.*\blambda\b)")
+
+
 def function_name(f: Callable[..., Any]) -> str:
-    """How reports call a function; "f" for a lambda."""
+    """How reports call a function: a lambda by the name its line gives it, else "f"."""
     name = getattr(f, "__name__", type(f).__name__)
-    return "f" if name == "<lambda>" else name
+    if name != "<lambda>":
+        return name
+    code = getattr(f, "__code__", None)
+    line = linecache.getline(code.co_filename, code.co_firstlineno) if code else ""
+    found = _NAMED_LAMBDA.match(line)
+    return found[1] if found else "f"
 
 
 def bind(

@@ -313,9 +313,9 @@ class Formula:
     def _show(self, style: Style, form: str = "matrix") -> str:
         if self.is_elementwise and (self.shape or self.is_scalar):
             return show(compose(self.node).expr, style)
-        from diffkit.tensor.printing import layout
+        from diffkit.tensor.printing import choice, layout
 
-        return layout.show(self.node, style, form)
+        return layout.show(choice.shortest(self.node), style, form)
 
     def input(self, wrt: Wrt | None) -> Var:
         """The input `wrt` names.

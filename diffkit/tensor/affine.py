@@ -177,7 +177,10 @@ def eliminate(
 
 def _decided(pending: list[Equation], sizes: dict[int, int], state: Indices) -> list[Equation]:
     kept = []
-    for equation in dict.fromkeys(pending):
+    for given in dict.fromkeys(pending):
+        # An axis of length 1 has the index 0.
+        terms = tuple((label, c) for label, c in given.terms if sizes[label] > 1)
+        equation = replace(given, terms=terms).oriented()
         verdict = equation.verdict(sizes)
         if verdict is False:
             state.coefficient = 0
