@@ -16,7 +16,8 @@ import sympy as sp
 
 from diffkit.backend import compat
 from diffkit.bridge.idioms import stands_for
-from diffkit.tensor import views
+from diffkit.core.errors import UnsupportedPrimitive
+from diffkit.tensor import build, views
 from diffkit.tensor.exponential import exponential_pushforward
 from diffkit.tensor.views import View
 
@@ -60,6 +61,23 @@ def _signbit(x: View) -> View:
     return views.elementwise(lambda a: sp.Lt(a, 0), x)
 
 
+def _gamma_sign(x: sp.Expr) -> sp.Expr:
+    """1 for x > 0, and (-1)^floor(x) below."""
+    return sp.Piecewise((1, x > 0), (1 - 2 * sp.floor(x) + 4 * sp.floor(x / 2), True))
+
+
+def _primal(function: Any) -> Callable[..., Any]:
+    """A library function without its rule of differentiation."""
+    return getattr(function, "fun", function)
+
+
+def _expint(order: View, x: View) -> View:
+    n = build.number(order.node)
+    if n is None or not n.is_Integer:
+        raise UnsupportedPrimitive("cannot lift `expn` of an order that is an argument; fix it")
+    return views.elementwise(lambda a: sp.expint(n, a), x)
+
+
 def _rank(relation: Callable[..., sp.Basic]) -> Meaning:
     """How many entries of a sorted vector stand before each value."""
 
@@ -92,6 +110,15 @@ TABLE: dict[str, tuple[Idiom, ...]] = {
     "copysign": (Idiom(jnp.copysign, _one(_copysign), _NO_ZERO_SIGN),),
     "signbit": (Idiom(jnp.signbit, _one(_signbit), _NO_ZERO_SIGN),),
     "ldexp": (Idiom(jnp.ldexp, _one(lambda x, n: views.elementwise(lambda a, b: a * 2**b, x, n))),),
+    "expn": (Idiom(_primal(jax.scipy.special.expn), _one(_expint)),),
+    "expi": (Idiom(jax.scipy.special.expi, _one(lambda x: views.elementwise(sp.Ei, x))),),
+    "gammasgn": (
+        Idiom(
+            jax.scipy.special.gammasgn,
+            _one(lambda x: views.elementwise(_gamma_sign, x)),
+            "the sign of gamma is constant between its poles",
+        ),
+    ),
     "searchsorted": _SEARCHES,
 }
 

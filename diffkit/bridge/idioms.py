@@ -33,6 +33,10 @@ _SYMPY: dict[str, Callable[..., sp.Basic]] = {
     "max": sp.Max,
     "min": sp.Min,
     "lgamma": sp.loggamma,
+    "expi": sp.Ei,
+    "beta": sp.beta,
+    "betainc": lambda a, b, x: sp.betainc_regularized(a, b, sp.S.Zero, x),
+    "zeta": sp.zeta,
     **{
         name: getattr(sp, name)
         for name in (

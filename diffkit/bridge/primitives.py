@@ -92,6 +92,13 @@ _ROWS = (
     Row("lgamma", sp.loggamma, note="lgamma is read as log(gamma(x)), x > 0"),
     Row("digamma", sp.digamma),
     Row("polygamma", sp.polygamma),
+    Row("zeta", sp.zeta),
+    Row("bessel_i0e", f["bessel_i0e"]),
+    Row("bessel_i1e", f["bessel_i1e"]),
+    Row(
+        "regularized_incomplete_beta",
+        lambda a, b, x: sp.betainc_regularized(a, b, sp.S.Zero, x),
+    ),
     Row("abs", sp.Abs),
     Row("sign", sp.sign),
     Row("floor", sp.floor),

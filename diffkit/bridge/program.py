@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import sympy as sp
 from jax import lax
@@ -352,6 +353,23 @@ def _polygamma(c: _Compiler, node: sp.polygamma) -> int:
     return c.emit(f"polygamma {n}", lambda value: KERNELS["polygamma"](n, value), c.known[x])
 
 
+def _incomplete_beta(c: _Compiler, node: sp.betainc_regularized) -> int:
+    """I_x(a, b), the integral from 0."""
+    a, b, low, x = node.args
+    if low != 0:
+        raise UnsupportedFunction("cannot lower betainc_regularized that does not start at 0")
+    return c.call("betainc", KERNELS["betainc"], (a, b, x))
+
+
+def _expint(c: _Compiler, node: sp.expint) -> int:
+    """E_n(x) for a whole n."""
+    order, x = node.args
+    if not order.is_Integer:
+        raise UnsupportedFunction(f"cannot lower expint of order {order}; give a whole number")
+    n = int(order)
+    return c.emit(f"expint {n}", lambda value: jax.scipy.special.expn(n, value), c.known[x])
+
+
 def _reciprocal(name: str) -> Callable[[_Compiler, sp.Basic], int]:
     def rule(c: _Compiler, node: sp.Basic) -> int:
         return c.emit("divide", _divide, c.constant(1), c.call(name, KERNELS[name], node.args))
@@ -361,10 +379,10 @@ def _reciprocal(name: str) -> Callable[[_Compiler, sp.Basic], int]:
 
 def _names() -> Iterator[tuple[type, str]]:
     """SymPy's classes whose kernel has another or the same name."""
-    renamed = {"Abs": "abs", "loggamma": "lgamma", "ceiling": "ceil"}
+    renamed = {"Abs": "abs", "loggamma": "lgamma", "ceiling": "ceil", "Ei": "expi"}
     plain = (
         "exp log sin cos tan asin acos atan atan2 sinh cosh tanh asinh acosh atanh "
-        "erf erfc erfinv gamma sign floor"
+        "erf erfc erfinv gamma sign floor zeta beta"
     ).split()
     for sympy_name, kernel in {**{name: name for name in plain}, **renamed}.items():
         yield getattr(sp, sympy_name), kernel
@@ -380,6 +398,8 @@ _RULES: dict[type, Callable[[_Compiler, Any], int]] = {
     sp.Mod: _mod,
     sp.Heaviside: _heaviside,
     sp.polygamma: _polygamma,
+    sp.betainc_regularized: _incomplete_beta,
+    sp.expint: _expint,
     sp.sec: _reciprocal("cos"),
     sp.csc: _reciprocal("sin"),
     sp.cot: _reciprocal("tan"),

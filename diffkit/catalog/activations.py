@@ -375,5 +375,14 @@ OTHERS = (
     ),
 )
 
+SPECIAL = (
+    _row("bessel_i0e(x)", "bessel_i1e(x) - sign(x)*bessel_i0e(x)", "jax.scipy.special.i0e"),
+    _row(
+        "bessel_i1e(x)",
+        "where(x == 0, 1/2, bessel_i0e(x) - bessel_i1e(x)/x - sign(x)*bessel_i1e(x))",
+        "jax.scipy.special.i1e",
+    ),
+)
+
 #: At least one row of every function of the vocabulary, and the activations made of them.
-ACTIVATIONS = SMOOTH + KINKED + LOGARITHMS + POWERS + OTHERS
+ACTIVATIONS = SMOOTH + KINKED + LOGARITHMS + POWERS + OTHERS + SPECIAL

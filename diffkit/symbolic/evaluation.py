@@ -9,7 +9,7 @@ to the digits asked for.  The bound is first-order, not an enclosure: the rigoro
 import threading
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import sympy as sp
@@ -430,6 +430,10 @@ def _rules(context: MPContext) -> dict[type | str, Callable[..., Mpf]]:
             **{getattr(sp, name): getattr(context, name) for name in _NAMES.split()},
             sp.LambertW: context.lambertw,
             sp.polygamma: context.polygamma,
+            sp.besseli: context.besseli,
+            sp.betainc_regularized: partial(context.betainc, regularized=True),
+            sp.Ei: context.ei,
+            sp.expint: context.expint,
             "expm1": context.expm1,
             "log1p": context.log1p,
             "hypot": context.hypot,

@@ -16,6 +16,7 @@ from diffkit.symbolic.normal_form import reduce_in
 from diffkit.symbolic.reduction import NeedSign, Reduction, Setting, Undefined
 from diffkit.symbolic.tower import Element, TooLarge
 from diffkit.symbolic.vocabulary import FUNCTIONS, definition
+from diffkit.symbolic.walk import nodes
 
 sigmoid = FUNCTIONS["sigmoid"]
 
@@ -40,7 +41,7 @@ class _Binomial:
 def exponential_quotient(node: sp.Expr) -> sp.Expr | None:
     """Return a product by sigmoids and tanh, None where the denominator is of another kind."""
     factors = sp.Mul.make_args(node)
-    exponential = [f for f in factors if f.has(*_PARTS)]
+    exponential = [f for f in factors if _holds(f, _PARTS)]
     plain = [f for f in exponential if not _is_nested(f)]
     for chosen in [exponential] if len(plain) in (0, len(exponential)) else [exponential, plain]:
         found = _quotient(chosen)
@@ -51,12 +52,22 @@ def exponential_quotient(node: sp.Expr) -> sp.Expr | None:
 
 def _is_nested(factor: sp.Expr) -> bool:
     """Whether an exponential of `factor` has a function in its exponent."""
-    return any(node.args[0].has(sp.Function) for node in factor.atoms(*_PARTS))
+    inside = (node.args[0] for node in nodes(factor) if isinstance(node, _PARTS))
+    return any(_holds(each, (sp.Function,)) for each in inside)
+
+
+def _holds(expr: sp.Basic, kinds: tuple[type, ...]) -> bool:
+    return any(isinstance(node, kinds) for node in nodes(expr))
+
+
+def _is_large(expr: sp.Basic) -> bool:
+    """Whether there are more operations than are worth it; a shared part is counted once."""
+    return sum(1 for node in nodes(expr) if node.args) > MOST_OPERATIONS
 
 
 def _quotient(chosen: list[sp.Expr]) -> sp.Expr | None:
     body = sp.Mul(*chosen)
-    if not body.has(*_TRIGGERS) or body.count_ops() > MOST_OPERATIONS:
+    if _is_large(body) or not _holds(body, _TRIGGERS) or body.count_ops() > MOST_OPERATIONS:
         return None
     if not any((f.is_Pow and f.exp.is_negative) or f.has(sigmoid, sp.tanh) for f in chosen):
         return None

@@ -1,7 +1,8 @@
 """The vocabulary: every scalar function SymPy lacks, as SymPy classes made from a table.
 
-`ROWS` is the table (`activations.py`, `elementary.py`), `FUNCTIONS` the classes by every name
-they answer to.  A function not in this table and not SymPy's own does not exist for diffkit.
+`ROWS` is the table (`activations.py`, `elementary.py`, `special.py`), `FUNCTIONS` the classes by
+every name they answer to.  A function not in this table and not SymPy's own does not exist for
+diffkit.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from diffkit.symbolic.activations import ACTIVATIONS
 from diffkit.symbolic.elementary import ELEMENTARY
 from diffkit.symbolic.evaluation import evaluate
 from diffkit.symbolic.scalar_function import Kink, Row, ScalarFunction, make_function
+from diffkit.symbolic.special import SPECIAL
 from diffkit.symbolic.walk import nodes
 
 __all__ = [
@@ -30,7 +32,7 @@ __all__ = [
     "partial",
 ]
 
-ROWS: tuple[Row, ...] = ACTIVATIONS + ELEMENTARY
+ROWS: tuple[Row, ...] = ACTIVATIONS + ELEMENTARY + SPECIAL
 
 _CLASSES = {row.name: make_function(row) for row in ROWS}
 

@@ -192,6 +192,14 @@ _SCALARS: dict[Any, Callable[..., Array]] = {
     sp.gamma: _mp("gamma"),
     sp.loggamma: _mp("loggamma"),
     sp.digamma: _mp("digamma"),
+    sp.besseli: _mp("besseli"),
+    sp.betainc_regularized: np.vectorize(
+        lambda *a: float(mpmath.betainc(*a, regularized=True)), otypes=[float]
+    ),
+    sp.beta: _mp("beta"),
+    sp.Ei: _mp("ei"),
+    sp.expint: _mp("expint"),
+    sp.zeta: _mp("zeta"),
     sp.polygamma: lambda n, x: _mp("psi")(n, x),
     sp.Abs: np.abs,
     sp.sign: np.sign,

@@ -7,7 +7,7 @@ the same rows, so there is one table of rules.  A node without a row raises.
 Matrix functions: Giles (2008); factorisations have a file of their own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from functools import lru_cache
 
 import sympy as sp
@@ -36,12 +36,18 @@ from diffkit.tensor.nodes import (
 from diffkit.tensor.terms import Factor, Term, batch_labels, complement, inverse
 
 
-def partials(node: Node, conventions: tuple[tuple[str, float], ...] = ()) -> list[Term]:
-    """The terms of the derivative of a node by all its operands.
+def partials(
+    node: Node,
+    conventions: tuple[tuple[str, float], ...] = (),
+    wanted: Container[int] | None = None,
+) -> list[Term]:
+    """The terms of the derivative of a node by its operands.
 
     Args:
         node: Any node but `Opaque`, which differentiates itself.
         conventions: Values at kinks, as `symbolic.differentiate.derivative` takes them.
+        wanted: Positions of the operands that matter (all for None): a function may have a
+            derivative by some of its arguments only.
 
     Raises:
         UnsupportedFunction: there is no rule.
@@ -54,7 +60,7 @@ def partials(node: Node, conventions: tuple[tuple[str, float], ...] = ()) -> lis
         case Einsum():
             return _of_product(node)
         case Map():
-            return _of_map(node, conventions)
+            return _of_map(node, conventions, wanted)
         case Select():
             return _of_select(node)
         case Reduce():
@@ -105,12 +111,16 @@ def _of_product(node: Einsum) -> list[Term]:
     return terms
 
 
-def _of_map(node: Map, conventions: tuple[tuple[str, float], ...]) -> list[Term]:
+def _of_map(
+    node: Map, conventions: tuple[tuple[str, float], ...], wanted: Container[int] | None
+) -> list[Term]:
     if is_truth(node.kernel.expr):
         return []
     out = build.all_axes(node)
     terms = []
     for k, (place, axes) in enumerate(zip(node.kernel.signature, node.axes, strict=True)):
+        if wanted is not None and k not in wanted:
+            continue
         slope = slope_of(node.kernel, place, conventions)
         if slope == 0:
             continue

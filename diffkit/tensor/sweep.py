@@ -84,7 +84,8 @@ def pullback(
             part = exponential_pullback(node, cotangent, len(carried))
             collected.setdefault(node.operands[0], []).append(part)
             continue
-        for term in partials(node, conventions):
+        wanted = {k for k, x in enumerate(node.operands) if x in reach}
+        for term in partials(node, conventions, wanted):
             operand = node.operands[term.operand]
             if operand in reach and not build.is_zero(cotangent):
                 part = _transposed(term, cotangent, len(carried), operand)
@@ -123,9 +124,10 @@ def pushforward(
         if is_exponential(node):
             done[node] = exponential_pushforward(node, done[node.operands[0]], len(carried))
             continue
+        wanted = {k for k, x in enumerate(node.operands) if x in reach}
         parts = [
             _forward(term, done[node.operands[term.operand]], len(carried), node)
-            for term in partials(node, conventions)
+            for term in partials(node, conventions, wanted)
             if node.operands[term.operand] in reach
         ]
         done[node] = _total(parts, (*carried, *node.shape))
