@@ -58,18 +58,18 @@ def lay(x: Array, axes: Labels, rank: int) -> Array:
     return jnp.reshape(x, shape)
 
 
-#: A product X' W X is computed by blocks, the lower left one copied, from this many columns on.
+#: A symmetric product is computed by blocks, the lower left one copied, from this many columns on.
 LEAST_GRAM = 128
 
 
 def gram(scaled: Array, plain: Array) -> Array:
-    """X' W X of a diagonal W, given W X and X, by the half of its blocks: it is symmetric.
+    """scaled' plain where that is symmetric, as X' W X is: the block below the diagonal is copied.
 
     Three of four blocks are multiplied, so it takes three quarters of the time.
 
     Args:
-        scaled: W X.
-        plain: X.
+        scaled: For example W X.
+        plain: For example X.
 
     >>> gram(jnp.ones((3, 4)), jnp.ones((3, 4)))[3, 0]
     Array(3., dtype=float32)

@@ -86,7 +86,7 @@ class StructuredFormula:
         from diffkit.bridge.lower import array_function
 
         inputs = self.formula.inputs
-        program = compile_nodes(self.structure.nodes, inputs)
+        program = _compiled(self.structure, inputs)
 
         def run(*values: Array) -> Any:
             dtype = jnp.result_type(*values)
@@ -128,8 +128,17 @@ def dense_program(formula: "Formula") -> Callable[..., Array]:
     found = symbolic.structure(root, variable)
     if type(found) is symbolic.Dense and cost_of(found.nodes) > _cost_of_jax(root, variable):
         return _by_jax(root, variable, formula.inputs)
-    program = compile_nodes(found.nodes, formula.inputs)
+    program = _compiled(found, formula.inputs)
     return lambda *values: realise(found, program(*values)).dense()
+
+
+def _compiled(found: symbolic.Structure, inputs: Sequence[Var]) -> Callable[..., Any]:
+    """A function of the inputs that computes the nodes; a dense core is a symmetric matrix."""
+    core = found
+    while isinstance(core, symbolic.KroneckerIdentity):
+        core = core.core
+    is_symmetric = isinstance(core, symbolic.Dense) and not core.batch
+    return compile_nodes(found.nodes, inputs, is_symmetric=is_symmetric)
 
 
 def _cost_of_jax(root: Node, variable: Var) -> float:

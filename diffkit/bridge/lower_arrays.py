@@ -45,7 +45,11 @@ Instruction = Callable[[Sequence[Array], Any], Array]
 
 
 def compile_nodes(
-    roots: Sequence[Node], inputs: Sequence[Var], sizes: Mapping[str, int] | None = None
+    roots: Sequence[Node],
+    inputs: Sequence[Var],
+    sizes: Mapping[str, int] | None = None,
+    *,
+    is_symmetric: bool = False,
 ) -> Callable[..., tuple[Array, ...]]:
     """A function of the inputs that computes all roots, shared parts once.
 
@@ -53,6 +57,8 @@ def compile_nodes(
         roots: Nodes over the inputs.
         inputs: Order of the arguments.
         sizes: Value of size symbols in coefficients.
+        is_symmetric: Whether the roots are known to be symmetric matrices, as Hessians are; of a
+            large product only half of the blocks is then multiplied.
 
     Raises:
         UnsupportedFunction: a node or a function of a kernel has no counterpart.
@@ -61,6 +67,7 @@ def compile_nodes(
     order = list(topological(*roots))
     places = {node: k for k, node in enumerate(order)}
     position = {node.name: k for k, node in enumerate(inputs)}
+    symmetric = set(map(_product_behind, roots)) if is_symmetric else set()
     steps: list[tuple[Instruction | int, tuple[int, ...]]] = []
     for node in order:
         if isinstance(node, Var):
@@ -69,7 +76,8 @@ def compile_nodes(
             steps.append((position[node.name], ()))
         else:
             operands = tuple(places[x] for x in node.operands)
-            steps.append((_instruction(node, sizes or {}), operands))
+            gram = _gram(node, 0) if node in symmetric and _joins_columns(node) else None
+            steps.append((gram or _instruction(node, sizes or {}), operands))
     wanted = tuple(places[root] for root in roots)
 
     def program(*arguments: Array) -> tuple[Array, ...]:
@@ -256,19 +264,34 @@ def _product(node: Einsum) -> Instruction:
     return run
 
 
+def _product_behind(node: Node) -> Node:
+    """What a matrix is up to its coefficient and a transposition."""
+    while len(node.operands) == 1 and isinstance(node, Einsum | Add):
+        if len(node.operands[0].shape) != 2:
+            break
+        (node,) = node.operands
+    return node
+
+
+def _joins_columns(node: Node) -> bool:
+    """Whether a matrix is a product of two matrices with many columns, summed over many rows."""
+    if not isinstance(node, Einsum) or len(node.operands) != 2 or len(node.out) != 2:
+        return False
+    first, second = (set(labels) for labels in node.labels)
+    summed = (first & second) - set(node.out)
+    is_plain = all(len(set(labels)) == len(labels) == 2 for labels in node.labels)
+    rows = [node.sizes[label] for label in summed]
+    return is_plain and len(summed) == 1 and min(*node.shape, *rows) >= LEAST_GRAM
+
+
 def _scaled_of_gram(node: Einsum) -> int | None:
     """Which factor is W X in a product X' W X with a diagonal W and many columns, else None."""
-    if len(node.operands) != 2 or len(node.out) != 2 or min(node.shape) < LEAST_GRAM:
+    if not _joins_columns(node):
         return None
     for place in (0, 1):
         (scaled, own), (plain, other) = node.factors[place], node.factors[1 - place]
-        if len(other) != 2 or len(own) != 2 or own.count(own[0]) > 1:
-            continue
-        summed = set(own) & set(other) - set(node.out)
-        row = next((k for k in (0, 1) if other[k] in summed), None)
-        if row is None or len(summed) != 1 or scaled.shape[own.index(other[row])] < LEAST_GRAM:
-            continue
-        if _is_scaling(scaled, own.index(other[row]), plain, row):
+        ((line, row),) = ((own.index(l), other.index(l)) for l in set(own) & set(other))
+        if _is_scaling(scaled, line, plain, row):
             return place
     return None
 
@@ -285,8 +308,9 @@ def _is_scaling(scaled: Node, line: int, plain: Node, row: int) -> bool:
     return matrices == [(plain, expected)]
 
 
-def _gram(node: Einsum, place: int) -> Instruction:
-    """X' W X by half of its blocks; its two axes may be exchanged."""
+def _gram(node: Node, place: int) -> Instruction:
+    """A symmetric product of two matrices by half of its blocks."""
+    assert isinstance(node, Einsum)
     (_, own), (_, other) = node.factors[place], node.factors[1 - place]
     (summed,) = set(own) & set(other)
 
