@@ -16,13 +16,16 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, UnsupportedPrimitive, UsageError
 from diffkit.tensor import views
 from diffkit.tensor.nodes import Node, Var, var
+from diffkit.tensor.notation import scalar_latex
 from diffkit.tensor.notation.matrix_latex import read_latex
 from diffkit.tensor.notation.matrix_text import read_text
+from diffkit.tensor.notation.reading import Reading
 from diffkit.tensor.notation.reading import bind as bind_sizes
 from diffkit.tensor.notation.reading import candidates as lengths_of
 from diffkit.tensor.printing import layout
 from diffkit.tensor.rewrite import replace as substitute_nodes
 from diffkit.tensor.sweep import pushforward
+from diffkit.tensor.views import View
 
 
 @dataclass(frozen=True)
@@ -136,8 +139,16 @@ def _of_node(
 
 
 def is_latex(text: str) -> bool:
-    """Whether a claim is written in LaTeX: it has a command, or a brace after ^ or _."""
-    return "\\" in text or "^" in text or "_{" in text
+    """Whether a claim about arrays is LaTeX; the power sign of text is **, so ^ decides too."""
+    return scalar_latex.is_latex(text) or "^" in text
+
+
+def _read(
+    text: str, names: Mapping[str, View], constants: Mapping[str, int], shape: tuple[int, ...]
+) -> tuple[Reading, str]:
+    """A claim in its notation, and which that is."""
+    reader, form = (read_latex, "latex") if is_latex(text) else (read_text, "text")
+    return reader(text, names, constants=dict(constants), shape=shape), form
 
 
 def _written(
@@ -148,9 +159,7 @@ def _written(
     is_equal: Callable[[Node], bool],
 ) -> Claimed:
     names = {each.name: views.view(each) for each in inputs}
-    reader = read_latex if is_latex(text) else read_text
-    form = "latex" if is_latex(text) else "text"
-    reading = reader(text, names, constants=dict(constants), shape=shape)
+    reading, form = _read(text, names, constants, shape)
     if not reading.sizes:
         notes = (*reading.notes, *(f"{n} = {v}" for n, v in sorted(reading.fixed.items())))
         node = views.dense(reading.view)

@@ -6,6 +6,7 @@ from typing import Any
 from diffkit.core.claim import Kind
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
+from diffkit.tensor.notation.scalar_latex import is_latex, read_scalar_latex
 from diffkit.verify.expression import judge
 from diffkit.verify.question import Question, read
 
@@ -32,7 +33,7 @@ def check(
     r"""Judge a claimed derivative (or value) of a formula or of a JAX function.
 
     Args:
-        f: Formula text, SymPy expression, or JAX function.
+        f: Formula text, LaTeX of numbers, SymPy expression, or JAX function.
         claim: Formula text, SymPy expression or JAX function; also a relation of the
             derivative (">= 0"), or "~0.002" for a value rounded as printed.  About a function of
             arrays: text in matrix notation ("2*X.T@(X@w-y)/n") or LaTeX.
@@ -124,7 +125,9 @@ def judge_question(
 
 
 def _formula(side: Any) -> Any:
-    """A `Formula` counts as the SymPy expression it stands for."""
+    """A `Formula` counts as the SymPy expression it stands for, LaTeX as what it says."""
+    if isinstance(side, str) and is_latex(side):
+        return read_scalar_latex(side)
     expression: Callable[[], Any] | None = getattr(side, "sympy", None)
     return expression() if callable(expression) else side
 

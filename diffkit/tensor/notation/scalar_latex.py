@@ -50,6 +50,11 @@ def read_scalar_latex(text: str, *, known: Iterable[str] | None = None) -> sp.Ba
     return parse_text(writer.text_of(parse(text, sides[-1], names)), known=known)
 
 
+def is_latex(text: str) -> bool:
+    """Whether a formula is written in LaTeX: it has a command, or a brace after ^ or _."""
+    return "\\" in text or "^{" in text or "_{" in text
+
+
 class _Writer:
     """Writes the tree of a formula of numbers as text."""
 
