@@ -1,8 +1,9 @@
 """The table of JAX primitives diffkit can read: one line per primitive, its kernel in SymPy.
 
 `ELEMENTWISE` rows apply a scalar kernel entry by entry; `COMPARISONS` and `LOGIC` give truth
-values; `IDENTITIES` change a value at most by rounding; `CALLS` run an inner jaxpr.  What has no
-row raises `UnsupportedPrimitive`; nothing is ever skipped.
+values; `IDENTITIES` change a value at most by rounding; `CALLS` run an inner jaxpr; the rules of
+`SPECIAL` and `ARRAY` are code in the modules that `bridge.lift` names.  What has no row raises
+`UnsupportedPrimitive`; nothing is ever skipped.
 """
 
 from collections.abc import Callable
@@ -157,35 +158,30 @@ CALLS: frozenset[str] = frozenset(
     )
 )
 
-#: Primitives whose rule is code in `lift`, because it depends on shapes, dtypes or branches.
+#: Primitives whose rule is code, because it depends on shapes, dtypes or branches
+#: (`structure_rules`, `control_rules`).
 SPECIAL: frozenset[str] = frozenset(
     (
-        "broadcast_in_dim",
-        "cond",
-        "convert_element_type",
-        "is_finite",
-        "polynomial",
-        "reshape",
-        "select_n",
-        "squeeze",
-        "transpose",
-    )
+        "broadcast_in_dim cond convert_element_type is_finite platform_index polynomial reshape "
+        "scan select_n squeeze transpose while"
+    ).split()
 )
 
-#: Primitives of arrays, which have no elementwise meaning.
+#: Primitives that join or pick entries of arrays (`array_rules`, `matrix_rules`).
 ARRAY: frozenset[str] = frozenset(
     (
-        "argmax argmin cholesky concatenate conv_general_dilated cumlogsumexp cummax cumprod "
-        "cumsum dot_general dynamic_slice eigh gather iota lu reduce_and reduce_max reduce_min "
-        "reduce_or reduce_prod reduce_sum rev scan scatter scatter_add slice sort top_k "
-        "triangular_solve while"
+        "argmax argmin cholesky clamp concatenate conv_general_dilated cumlogsumexp cummax cummin "
+        "cumprod cumsum custom_linear_solve dot_general dynamic_slice dynamic_update_slice eigh "
+        "gather iota lu pad qr reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum "
+        "reduce_window_max reduce_window_min reduce_window_sum rev scatter scatter-add "
+        "scatter_add slice split square stack svd tile triangular_solve unstack"
     ).split()
 )
 
 
 def supported() -> tuple[str, ...]:
     """Names of all primitives that can be lifted, sorted."""
-    names = {*ELEMENTWISE, *COMPARISONS, *LOGIC, *IDENTITIES, *CALLS, *SPECIAL}
+    names = {*ELEMENTWISE, *COMPARISONS, *LOGIC, *IDENTITIES, *CALLS, *SPECIAL, *ARRAY}
     return tuple(sorted(names))
 
 
@@ -197,17 +193,12 @@ def unsupported(name: str, where: str, *, reason: str = "") -> UnsupportedPrimit
         where: Equation, function and line of the user's code.
         reason: Why, when a row exists but does not apply here.
     """
-    if not reason:
-        reason = (
-            "it works on whole arrays, and lift reads elementwise functions"
-            if name in ARRAY
-            else "no closed form row"
-        )
     return UnsupportedPrimitive(
-        f"cannot lift `{name}` ({where}): {reason}.\n"
+        f"cannot lift `{name}` ({where}): {reason or 'it has no closed form here'}.\n"
         f"  Rows exist for {len(supported())} primitives (diffkit.bridge.primitives.supported()). "
         f"Split the function before `{name}`,\n"
-        "  or add a row in bridge/primitives.py - see docs/extending.md#primitive."
+        "  keep it as a call that JAX differentiates with lift(..., opaque=True), or add a row in\n"
+        "  bridge/primitives.py - see docs/extending.md#primitive."
     )
 
 

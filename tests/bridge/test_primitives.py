@@ -19,6 +19,7 @@ from diffkit.bridge.primitives import (
     SPECIAL,
     supported,
 )
+from diffkit.bridge.walk import RULES
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.vocabulary import ROWS, evaluate
 
@@ -94,8 +95,13 @@ def test_a_wrong_kernel_would_be_noticed():
 def test_supported_lists_every_row_once():
     names = supported()
     assert list(names) == sorted(set(names))
-    assert {*ELEMENTWISE, *COMPARISONS, *LOGIC, *IDENTITIES, *CALLS, *SPECIAL} == set(names)
-    assert not ARRAY & set(names)
+    tables = (ELEMENTWISE, COMPARISONS, LOGIC, IDENTITIES, CALLS, SPECIAL, ARRAY)
+    assert set().union(*tables) == set(names)
+
+
+def test_the_tables_name_exactly_the_rules_there_are():
+    assert set(RULES) == SPECIAL | ARRAY
+    assert not SPECIAL & ARRAY
 
 
 def test_truncated_division_and_remainder_follow_the_sign_of_the_dividend():
