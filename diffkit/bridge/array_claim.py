@@ -146,9 +146,16 @@ def is_latex(text: str) -> bool:
 def _read(
     text: str, names: Mapping[str, View], constants: Mapping[str, int], shape: tuple[int, ...]
 ) -> tuple[Reading, str]:
-    """A claim in its notation, and which that is."""
-    reader, form = (read_latex, "latex") if is_latex(text) else (read_text, "text")
-    return reader(text, names, constants=dict(constants), shape=shape), form
+    """A claim in its notation, and which that is; "2 X" without an operator is LaTeX too."""
+    if is_latex(text):
+        return read_latex(text, names, constants=constants, shape=shape), "latex"
+    try:
+        return read_text(text, names, constants=constants, shape=shape), "text"
+    except DiffkitError as error:
+        try:
+            return read_latex(text, names, constants=constants, shape=shape), "latex"
+        except DiffkitError:
+            raise error from None
 
 
 def _written(
