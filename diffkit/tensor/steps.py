@@ -8,12 +8,17 @@ differences of the formula with respect to the named quantity, which share nothi
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from dataclasses import replace as replace_field
 from html import escape
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
-from diffkit.core.errors import CertificateError
+from diffkit.core.errors import CertificateError, DomainError, UnsupportedFunction
+from diffkit.symbolic.derivation import Step
+from diffkit.symbolic.steps import derive_steps
+from diffkit.symbolic.symbols import symbol
 from diffkit.tensor import build
 from diffkit.tensor.evaluate import evaluate
 from diffkit.tensor.nodes import (
@@ -30,6 +35,7 @@ from diffkit.tensor.nodes import (
 )
 from diffkit.tensor.printing import layout
 from diffkit.tensor.rewrite import replace
+from diffkit.tensor.substitute import substitute
 from diffkit.tensor.sweep import pullback
 from diffkit.typeset import Name, Style, render
 
@@ -105,6 +111,11 @@ class ArrayStep:
         """The equation in LaTeX."""
         return self.equation("latex")
 
+    def html(self) -> str:
+        """Heading and equation, its right side as MathML."""
+        left = escape(self.sides()[0])
+        return f"<p>{escape(self.heading())}: {left} =</p>{layout.show(self.after, 'mathml')}"
+
     def __str__(self) -> str:
         return f"{self.heading()}\n  {self.equation()}"
 
@@ -121,30 +132,33 @@ class ArrayDerivation:
         notes: What the result leaves out.
     """
 
-    steps: tuple[ArrayStep, ...]
+    steps: tuple[ArrayStep | Step, ...]
     notes: tuple[str, ...] = field(default=())
 
     def __len__(self) -> int:
         return len(self.steps)
 
-    def __iter__(self) -> Iterator[ArrayStep]:
+    def __iter__(self) -> Iterator[ArrayStep | Step]:
         return iter(self.steps)
 
-    def __getitem__(self, index: int) -> ArrayStep:
+    def __getitem__(self, index: int) -> ArrayStep | Step:
         return self.steps[index]
 
     def text(self) -> str:
         """Numbered steps."""
         lines = []
         for number, step in enumerate(self.steps, start=1):
-            lines += [f"{number}. {step.heading()}", f"   {step.equation()}"]
+            indent = "   " * step.level
+            lines += [f"{indent}{number}. {step.heading()}", f"{indent}   {step.equation()}"]
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
     def markdown(self) -> str:
         """A list with formulas in dollar signs."""
         lines = []
         for step in self.steps:
-            lines += [f"- **{step.heading()}**  ", f"  $\\displaystyle {step.latex}$"]
+            indent = "  " * step.level
+            lines.append(f"{indent}- **{step.heading('latex')}**  ")
+            lines.append(f"{indent}  $\\displaystyle {step.latex}$")
         return "\n".join([*lines, *(f"\n*{note}*" for note in self.notes)])
 
     def latex(self) -> str:
@@ -158,10 +172,7 @@ class ArrayDerivation:
 
     def html(self) -> str:
         """An ordered list of steps with formulas as MathML."""
-        items = "".join(
-            f"<li><p>{escape(step.heading())}</p>{layout.show(step.after, 'mathml')}</li>"
-            for step in self.steps
-        )
+        items = "".join(f"<li>{step.html()}</li>" for step in self.steps)
         notes = "".join(f"<p><em>{escape(note)}</em></p>" for note in self.notes)
         return f'<div class="diffkit-derivation"><ol>{items}</ol>{notes}</div>'
 
@@ -182,7 +193,10 @@ def gradient_steps(root: Node, variable: Var, notes: tuple[str, ...] = ()) -> Ar
     """
     marks = _marks(root, variable)
     judge = _Differences(root, marks)
-    steps = [ArrayStep("name", mark.own.name, "", mark.definition) for mark in marks]
+    steps: list[ArrayStep | Step] = [
+        ArrayStep("name", mark.own.name, "", mark.definition) for mark in marks
+    ]
+    slopes = _Slopes(root)
     outermost = _in_names(root, marks)
     parts: dict[Var, list[Node]] = {}
     found: list[Node] = []
@@ -195,6 +209,7 @@ def gradient_steps(root: Node, variable: Var, notes: tuple[str, ...] = ()) -> Ar
         adjoint = var(_adjoint_name(own), own.shape)
         certificate = judge.adjoint(mark, formula, adjoint)
         steps.append(ArrayStep("chain rule", adjoint.name, own.name, formula, certificate))
+        steps += slopes.of(mark)
         _send_back(mark.definition, adjoint, marks, variable, parts, found)
     total = _sum(found, variable.shape)
     certificate = judge.adjoint(_Mark(variable, variable, variable, variable), total, None)
@@ -217,6 +232,33 @@ class _Mark:
     own: Var
     symbol: Node
     definition: Node
+
+
+class _Slopes:
+    """The derivatives of the functions applied to named quantities, each written once."""
+
+    def __init__(self, root: Node) -> None:
+        self.users: dict[Node, list[sp.Lambda]] = {}
+        self.shown: set[sp.Lambda] = set()
+        for node in topological(root):
+            if isinstance(node, Map) and len(node.operands) == 1 and not is_truth(node.kernel.expr):
+                self.users.setdefault(node.operands[0], []).append(node.kernel)
+
+    def of(self, mark: _Mark) -> list[Step]:
+        """The scalar steps that give the slopes at a quantity, one level deeper."""
+        found: list[Step] = []
+        for kernel in self.users.get(mark.node, []):
+            if kernel in self.shown:
+                continue
+            self.shown.add(kernel)
+            (place,) = kernel.signature
+            x = symbol(mark.own.name.lower())
+            try:
+                written = derive_steps(substitute(kernel.expr, {place: x}), x)
+            except (DomainError, UnsupportedFunction):
+                continue  # the array step is certified all the same
+            found += [replace_field(step, level=step.level + 1) for step in written]
+        return found
 
 
 def _marks(root: Node, variable: Var) -> list[_Mark]:
