@@ -5,6 +5,8 @@ routines refuse (yield less) above their size guards instead of growing.
 """
 
 from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
 
 import sympy as sp
 from sympy.polys.domains import QQ
@@ -32,7 +34,7 @@ def cancelled_forms(total: sp.Expr) -> Iterator[Form]:
     atoms = generators(total)
     if not atoms or len(atoms) > MAX_GENERATORS:
         return
-    ring = PolyRing([sp.Dummy() for _ in atoms], QQ)
+    ring = _ring(len(atoms))
     index = dict(zip(atoms, ring.gens, strict=True))
     polynomial = _in_ring(total, index, ring)
     if not polynomial:
@@ -40,12 +42,24 @@ def cancelled_forms(total: sp.Expr) -> Iterator[Form]:
         return
     yield sp.S.One, [(polynomial.as_expr(*atoms), sp.S.One)]
     if _may_factor(polynomial):
-        coefficient, factors = polynomial.factor_list()
+        coefficient, factors = _factors(polynomial)
         if len(factors) > 1 or factors[0][1] > 1:
             yield (
                 sp.Rational(coefficient.numerator, coefficient.denominator),
                 [(factor.as_expr(*atoms), sp.Integer(k)) for factor, k in factors],
             )
+
+
+@lru_cache(maxsize=64)
+def _ring(count: int) -> PolyRing:
+    """Polynomials in `count` nameless generators."""
+    return PolyRing([sp.Dummy() for _ in range(count)], QQ)
+
+
+@lru_cache(maxsize=1024)
+def _factors(polynomial: PolyElement) -> tuple[Any, list[tuple[PolyElement, int]]]:
+    """The factors; sums of one shape in other generators are one polynomial."""
+    return polynomial.factor_list()
 
 
 def expanded_size(expr: sp.Expr) -> int:

@@ -5,6 +5,7 @@ it disappears, and 1 - g stays 1 - g for a bounded generator g.
 """
 
 from collections.abc import Collection, Iterator
+from functools import lru_cache
 
 import sympy as sp
 
@@ -71,22 +72,10 @@ class Product:
 
     def _orient(self, total: sp.Add) -> tuple[sp.Expr, sp.Expr]:
         """A sum as content times a primitive sum of canonical sign."""
-        content, primitive = total.primitive()
-        mirrored = -primitive
-        if self._complement(mirrored) is not None:
-            return -content, mirrored
-        if self._complement(primitive) is None and primitive.could_extract_minus_sign():
-            return -content, mirrored
-        return content, primitive
+        return _oriented(total, frozenset(self.complements))
 
     def _complement(self, total: sp.Expr) -> sp.Expr | None:
-        """g when `total` is 1 - g with g bounded: a function, a power of one, a declared symbol."""
-        if not isinstance(total, sp.Add) or len(total.args) != 2 or total.args[0] != 1:
-            return None
-        inner = -total.args[1]
-        function = inner.base if isinstance(inner, sp.Pow) else inner
-        is_function = isinstance(function, sp.Function) and not isinstance(function, sp.exp)
-        return inner if is_function or function in self.complements else None
+        return _complement(total, self.complements)
 
     def _join_conjugates(self) -> None:
         """(1 - g)^a (1 + g)^b becomes (1 - g^2)^min(a, b) times the rest, for a function g."""
@@ -117,6 +106,27 @@ class Product:
             return False
         negative = sum(term.could_extract_minus_sign() for term in total.args)
         return 2 * negative >= len(total.args)
+
+
+@lru_cache(maxsize=4096)
+def _oriented(total: sp.Add, complements: frozenset[sp.Expr]) -> tuple[sp.Expr, sp.Expr]:
+    content, primitive = total.primitive()
+    mirrored = -primitive
+    if _complement(mirrored, complements) is not None:
+        return -content, mirrored
+    if _complement(primitive, complements) is None and primitive.could_extract_minus_sign():
+        return -content, mirrored
+    return content, primitive
+
+
+def _complement(total: sp.Expr, complements: Collection[sp.Expr]) -> sp.Expr | None:
+    """g when `total` is 1 - g with g bounded: a function, a power of one, a declared symbol."""
+    if not isinstance(total, sp.Add) or len(total.args) != 2 or total.args[0] != 1:
+        return None
+    inner = -total.args[1]
+    function = inner.base if isinstance(inner, sp.Pow) else inner
+    is_function = isinstance(function, sp.Function) and not isinstance(function, sp.exp)
+    return inner if is_function or function in complements else None
 
 
 def base_and_exponent(factor: sp.Expr, outer: sp.Expr = sp.S.One) -> tuple[sp.Expr, sp.Expr]:
