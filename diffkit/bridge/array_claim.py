@@ -116,7 +116,9 @@ def read_claim(
         raise UsageError(
             f"the claim has the inputs {', '.join(unknown)}; the function has {', '.join(names)}"
         )
-    changes = {each: names[each.name] for each in formula.inputs if each is not names[each.name]}
+    changes: dict[Node, Node] = {
+        each: names[each.name] for each in formula.inputs if each is not names[each.name]
+    }
     if any(a.shape != b.shape for a, b in changes.items()):
         arguments = {each.symbol: views.view(names[each.name]) for each in formula.inputs}
         common = views.common_shape(*arguments.values())
@@ -214,7 +216,7 @@ def _function(
     examples = [jnp.zeros(each.shape, each.dtype or None) for each in inputs]
     try:
         formula = lift(_named(value, names, function_name(claim)), *examples)
-        changes = {
+        changes: dict[Node, Node] = {
             mine: theirs
             for mine, theirs in zip(formula.inputs, inputs, strict=True)
             if mine is not theirs
@@ -269,7 +271,7 @@ def _named(value: Callable[..., Any], names: Sequence[str], title: str) -> Calla
 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     parameters = [inspect.Parameter(name, kind) for name in names]
-    program.__signature__ = inspect.Signature(parameters)  # ty: ignore[unresolved-attribute]
+    program.__signature__ = inspect.Signature(parameters)  # ty: ignore[missing-attribute]
     program.__name__ = title
     return program
 

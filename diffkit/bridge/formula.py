@@ -43,6 +43,7 @@ class Formula:
         name: Name of the function it was lifted from, "" for a formula given as such.
         notes: What a reader must know: constants read as exact numbers, what was left out.
         domains: Declared domain of some inputs.
+        gradient_by: The input it is the gradient by, when it is one of a number.
         hessian_of: The number and the input of which it is the Hessian, else None.
         aliases: (path of a leaf, its short name), where an input has both.
     """
@@ -54,6 +55,7 @@ class Formula:
     notes: tuple[str, ...] = ()
     domains: tuple[tuple[str, Domain], ...] = ()
     hessian_of: tuple[Node, Var] | None = None
+    gradient_by: Var | None = None
     aliases: tuple[tuple[str, str], ...] = ()
 
     @classmethod
@@ -164,7 +166,8 @@ class Formula:
         targets = [self.input(each) for each in (wrt if isinstance(wrt, tuple) else (wrt,))]
         nodes = sweep.gradient(self.node, targets)
         found = tuple(
-            self.with_node(node, each.shape) for node, each in zip(nodes, targets, strict=True)
+            replace(self.with_node(node, each.shape), gradient_by=each)
+            for node, each in zip(nodes, targets, strict=True)
         )
         return found if isinstance(wrt, tuple) else found[0]
 
@@ -282,7 +285,10 @@ class Formula:
         return build.spread(self.node, axes, self.shape)
 
     def latex(self, style: str = "matrix") -> str:
-        """LaTeX; for numbers the styles "matrix", "index" and "differential" agree."""
+        """LaTeX: matrix algebra, sums over indices, or the differential (df = tr(G' dX)).
+
+        For formulas of numbers the three styles agree.
+        """
         if style not in Styles:
             raise UsageError(f"unknown style {style!r}; known: {', '.join(Styles)}")
         return self._show("latex", style)
@@ -315,7 +321,12 @@ class Formula:
             return show(compose(self.node).expr, style)
         from diffkit.tensor.printing import choice, layout
 
-        return layout.show(choice.shortest(self.node), style, form)
+        node = choice.shortest(self.node)
+        if form == "differential" and self.gradient_by is None:
+            return layout.differential(node, self.inputs, sums="ones").show(style)
+        if form == "differential":
+            return layout.show(node, style, "differential", wrt=self.gradient_by)
+        return layout.show(node, style, "index" if form == "index" else "matrix")
 
     def input(self, wrt: Wrt | None) -> Var:
         """The input `wrt` names.

@@ -48,7 +48,7 @@ def compose(root: Node) -> Composed:
     """Return the formula of `root` as one expression.
 
     >>> x, y = symbol("x"), symbol("y")
-    >>> from diffkit.tensor.nodes import var
+    >>> from diffkit.tensor.nodes import map_node, var
     >>> compose(map_node(sp.Lambda((x, y), x * sp.exp(y)), var("x"), var("w"))).expr
     x*exp(w)
     """
@@ -104,7 +104,9 @@ def is_elementwise(result: View) -> bool:
             length = len(node.shape)
             expected = range(length - 1, -1, -1)
             # An axis of length 1 that was summed is stretched again, or it is gone.
-            if any((q >= rank) if p is None else p != q for p, q in zip(own, expected, strict=True)):
+            if any(
+                (q >= rank) if p is None else p != q for p, q in zip(own, expected, strict=True)
+            ):
                 return False
             continue
         below = _places_below(node, own)

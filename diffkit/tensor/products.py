@@ -69,7 +69,8 @@ def einsum(
         flat: Whether a chain of any length is written as factors (and nothing is fused).
         unfused: Whether functions of one node stay separate factors.
     """
-    product = _Product(factors, tuple(out), sp.sympify(coefficient, strict=True), dict(sizes or {}), flat)
+    exact = sp.sympify(coefficient, strict=True)
+    product = _Product(factors, tuple(out), exact, dict(sizes or {}), flat)
     product.unfused = flat or unfused
     return product.node()
 
