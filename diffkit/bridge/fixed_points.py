@@ -16,6 +16,7 @@ import jax
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.backend.fixed_point import NAME, fixed_point
 from diffkit.bridge.lower_arrays import compile_nodes
 from diffkit.bridge.static import Static
 from diffkit.core.errors import DiffkitError, UnsupportedPrimitive
@@ -38,13 +39,13 @@ class FixedPoint:
         body: g as a formula of `unknown` and `inputs`.
         unknown: z.
         inputs: p.
-        steps: How many steps the loop takes.
+        steps: How many steps the loop takes; None: until nothing changes.
     """
 
     body: Node
     unknown: Var
     inputs: tuple[Var, ...]
-    steps: int
+    steps: int | None
 
     name = "fix"
 
@@ -69,10 +70,12 @@ class FixedPoint:
         """The loop's own result."""
         start, *inputs = operands
 
-        def step(_: int, z: Any) -> Any:
+        def step(z: Any) -> Any:
             return self._step(z, *inputs)[0].astype(start.dtype)
 
-        return (jax.lax.fori_loop(0, self.steps, step, start),)
+        if self.steps is None:
+            return (fixed_point(step, start),)
+        return (jax.lax.fori_loop(0, self.steps, lambda _, z: step(z), start),)
 
     def vjp(self, node: Opaque, cotangent: Node, carried: int) -> list[tuple[Node, Node]]:
         """One solve with I - dg/dz, then the cotangents of g; see `tensor.opaque.Payload`."""
@@ -174,6 +177,30 @@ def read_scan(walk: Any, eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
     return results
 
 
+def read_call(walk: Any, eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
+    """`backend.fixed_point`, which says itself that it is one; None for any other call."""
+    if compat.called_name(eqn) != NAME:
+        return None
+    jaxpr, _ = compat.open_jaxpr(compat.called_jaxpr(eqn))
+    loops = [each for each in jaxpr.eqns if each.primitive.name == "while"]
+    if len(loops) != 1 or len(jaxpr.eqns) != 1:
+        return None
+    env = dict(zip(jaxpr.invars, operands, strict=True))
+    values = [walk.read(env, atom) for atom in loops[0].invars]
+    p = loops[0].params
+    first, count = int(p["cond_nconsts"]), int(p["body_nconsts"])
+    body, closed_over = compat.open_jaxpr(p["body_jaxpr"])
+    fixed, carry = values[first : first + count], values[first + count :]
+    found = _body(walk, body, closed_over, fixed, carry, 0)
+    if found is None:
+        return None
+    formula, unknown, inputs, actual = found
+    start = views.dense(walk.view(carry[0]))
+    node = opaque(FixedPoint(formula, unknown, inputs, None), 0, (start, *actual), start.shape)
+    # The last change is below every tolerance, or the loop itself answers NaN.
+    return [views.view(node), views.number(0)]
+
+
 def _counted(value: Any, steps: int) -> Any:
     """The counter of a loop at its end."""
     return Static(value.value + steps) if isinstance(value, Static) else value
@@ -198,8 +225,7 @@ def _body(
     steps = []
     for shift in (0, 1):
         now = [
-            views.view(unknown) if k == place else Static(x.value + shift)
-            for k, x in enumerate(carry)
+            views.view(unknown) if k == place else _shifted(x, shift) for k, x in enumerate(carry)
         ]
         try:
             results = walk.run(jaxpr, closed_over, [*arguments, *now])
@@ -216,6 +242,11 @@ def _body(
         tuple(v for v, _ in pairs),
         tuple(x for _, x in pairs),
     )
+
+
+def _shifted(value: Any, shift: int) -> Any:
+    """A counter of the loop in another iteration."""
+    return Static(value.value + shift) if isinstance(value, Static) else value
 
 
 def _has_converged(walk: Any, residual: Node, node: Node) -> bool:

@@ -332,11 +332,21 @@ class Walk:
             if rule is not None:
                 self.note(rule.note, eqn)
                 return rule.meaning(*map(self.view, operands))
+        limit = fixed_point_call(self, eqn, operands)
+        if limit is not None:
+            return limit
         jaxpr, closed_over = compat.open_jaxpr(compat.called_jaxpr(eqn))
         self.calls.append(eqn)
         results = self.run(jaxpr, closed_over, operands)
         self.calls.pop()
         return results
+
+
+def fixed_point_call(walk: Walk, eqn: Any, operands: list[Any]) -> list[Any] | None:
+    """The results of `backend.fixed_point`, None for any other call."""
+    from diffkit.bridge.fixed_points import read_call
+
+    return read_call(walk, eqn, operands)
 
 
 RULES: dict[str, Rule] = {}

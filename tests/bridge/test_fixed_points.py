@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffkit.backend import compat
+from diffkit.backend.fixed_point import fixed_point
 from diffkit.bridge.fixed_points import FixedPoint, residuals
 from diffkit.bridge.lift import lift
 from diffkit.tensor.nodes import Opaque, topological
@@ -80,3 +81,17 @@ def test_the_implicit_function_theorem_is_proved_and_its_transpose_refuted():
     wrong = check(equilibrium, lambda W, x, c: implicit(W, x, c).T, W, x, c, wrt="W")
     assert wrong.status == "refuted"
     assert wrong.repair.edit == "transpose"
+
+
+def test_the_explicit_fixed_point_is_read_whatever_the_arguments():
+    def limit(W, x, c):
+        return c @ fixed_point(lambda z: jnp.tanh(W @ z + x), jnp.zeros(4))
+
+    with compat.x64():
+        shapes = [jax.ShapeDtypeStruct(each.shape, "float64") for each in (W, x, c)]
+        formula = lift(limit, *shapes)
+        assert [type(p) for p in payloads(formula)] == [FixedPoint]
+        assert np.allclose(formula(W, x, c), limit(W, x, c), rtol=1e-12)
+        for k, name in enumerate("Wxc"):
+            expected = jax.grad(limit, k)(W, x, c)
+            assert np.allclose(formula.grad(name)(W, x, c), expected, rtol=1e-9, atol=1e-11)
