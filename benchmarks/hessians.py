@@ -99,6 +99,14 @@ def tanh_net(W: Any, x: Any, layers: Sequence[Any]) -> Any:
     return jax.nn.logsumexp(hidden)
 
 
+def rosenbrock(x: Any) -> Any:
+    return jnp.sum(100 * (x[1:] - x[:-1] ** 2) ** 2 + (1 - x[:-1]) ** 2)
+
+
+def pairs(x: Any) -> Any:
+    return jnp.sum(jnp.sin(x[:, None] * x[None, :]))
+
+
 def attention(q: Any, K: Any, V: Any) -> Any:
     return jnp.sum(jnp.tanh(jax.nn.softmax(K @ q) @ V))
 
@@ -164,6 +172,8 @@ SUBJECTS = (
     ),
     Subject("logsumexp, n = 1024", jax.nn.logsumexp, 0, normal((1024,)), {"dense": 0.9}),
     Subject("diagonal, n = 1024", elementwise, 0, normal((1024,)), {"dense": 0.9}),
+    Subject("Rosenbrock, n = 1024", rosenbrock, 0, normal((1024,)), {"dense": 0.9}),
+    Subject("sum of sin(x_i x_j), n = 128", pairs, 0, normal((128,)), {"dense": 0.9}),
     Subject(
         "attention, n = 256",
         attention,

@@ -4,7 +4,8 @@ A product that sums over nothing is a broadcast multiplication, which XLA fuses 
 the same product as `einsum` would be a matrix product over nothing and be written to memory.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -30,10 +31,25 @@ def contract(arrays: Sequence[Array], labels: Sequence[Sequence[int]], out: Sequ
     (3, 3)
     """
     place = {label: k for k, label in enumerate(out)}
+    if len(arrays) > 1:
+        arrays, labels = _summed_alone(arrays, labels, place.keys())
     if all(len(set(ls)) == len(ls) and set(ls) <= place.keys() for ls in labels):
         return _outer(arrays, [[place[l] for l in ls] for ls in labels], len(place))
     pairs = [part for x, ls in zip(arrays, labels, strict=True) for part in (x, list(ls))]
     return jnp.einsum(*pairs, list(out), precision=PRECISION)
+
+
+def _summed_alone(
+    arrays: Sequence[Array], labels: Sequence[Sequence[int]], out: Iterable[int]
+) -> tuple[list[Array], list[Sequence[int]]]:
+    """The factors after sums over labels that one of them carries alone."""
+    count = Counter([*out, *(l for ls in labels for l in ls)])
+    summed, left = [], []
+    for x, ls in zip(arrays, labels, strict=True):
+        axes = tuple(k for k, l in enumerate(ls) if count[l] == 1 and l not in set(out))
+        summed.append(jnp.sum(x, axis=axes) if axes else x)
+        left.append([l for k, l in enumerate(ls) if k not in axes])
+    return summed, left
 
 
 def _outer(arrays: Sequence[Array], places: Sequence[Sequence[int]], rank: int) -> Array:
@@ -56,10 +72,6 @@ def lay(x: Array, axes: Labels, rank: int) -> Array:
     for k, axis in enumerate(sorted(axes)):
         shape[axis] = x.shape[k]
     return jnp.reshape(x, shape)
-
-
-#: A symmetric product is computed by blocks, the lower left one copied, from this many columns on.
-LEAST_GRAM = 128
 
 
 def gram(scaled: Array, plain: Array) -> Array:

@@ -16,11 +16,12 @@ import jax.numpy as jnp
 import numpy as np
 import sympy as sp
 
-from diffkit.bridge.contract import LEAST_GRAM, add_transposed, contract, gram, lay
+from diffkit.bridge.contract import add_transposed, contract, gram, lay
 from diffkit.bridge.fused import fuse
 from diffkit.bridge.program import Program, compile_program
 from diffkit.core.errors import UnsupportedFunction, UsageError
 from diffkit.symbolic.stable import stable
+from diffkit.tensor.gram import joins_columns, product_behind, scaled_of_gram
 from diffkit.tensor.masks import masked
 from diffkit.tensor.nodes import (
     Add,
@@ -67,7 +68,7 @@ def compile_nodes(
     order = list(topological(*roots))
     places = {node: k for k, node in enumerate(order)}
     position = {node.name: k for k, node in enumerate(inputs)}
-    symmetric = set(map(_product_behind, roots)) if is_symmetric else set()
+    symmetric = set(map(product_behind, roots)) if is_symmetric else set()
     steps: list[tuple[Instruction | int, tuple[int, ...]]] = []
     for node in order:
         if isinstance(node, Var):
@@ -76,7 +77,7 @@ def compile_nodes(
             steps.append((position[node.name], ()))
         else:
             operands = tuple(places[x] for x in node.operands)
-            gram = _gram(node, 0) if node in symmetric and _joins_columns(node) else None
+            gram = _gram(node, 0) if node in symmetric and joins_columns(node) else None
             steps.append((gram or _instruction(node, sizes or {}), operands))
     wanted = tuple(places[root] for root in roots)
 
@@ -241,7 +242,7 @@ def _product(node: Einsum) -> Instruction:
     diagonal = _diagonal_of(node)
     if diagonal is not None:
         return diagonal
-    place = _scaled_of_gram(node)
+    place = scaled_of_gram(node)
     if place is not None:
         return _gram(node, place)
     operands = [list(labels) for _, labels in factors]
@@ -262,50 +263,6 @@ def _product(node: Einsum) -> Instruction:
         return contract([_real(held[k], dtype) for k in kept], [labels[k] for k in kept], out)
 
     return run
-
-
-def _product_behind(node: Node) -> Node:
-    """What a matrix is up to its coefficient and a transposition."""
-    while len(node.operands) == 1 and isinstance(node, Einsum | Add):
-        if len(node.operands[0].shape) != 2:
-            break
-        (node,) = node.operands
-    return node
-
-
-def _joins_columns(node: Node) -> bool:
-    """Whether a matrix is a product of two matrices with many columns, summed over many rows."""
-    if not isinstance(node, Einsum) or len(node.operands) != 2 or len(node.out) != 2:
-        return False
-    first, second = (set(labels) for labels in node.labels)
-    summed = (first & second) - set(node.out)
-    is_plain = all(len(set(labels)) == len(labels) == 2 for labels in node.labels)
-    rows = [node.sizes[label] for label in summed]
-    return is_plain and len(summed) == 1 and min(*node.shape, *rows) >= LEAST_GRAM
-
-
-def _scaled_of_gram(node: Einsum) -> int | None:
-    """Which factor is W X in a product X' W X with a diagonal W and many columns, else None."""
-    if not _joins_columns(node):
-        return None
-    for place in (0, 1):
-        (scaled, own), (plain, other) = node.factors[place], node.factors[1 - place]
-        ((line, row),) = ((own.index(l), other.index(l)) for l in set(own) & set(other))
-        if _is_scaling(scaled, line, plain, row):
-            return place
-    return None
-
-
-def _is_scaling(scaled: Node, line: int, plain: Node, row: int) -> bool:
-    """Whether `scaled` is `plain` times a number for each index of `plain`'s axis `row`."""
-    if scaled is plain:
-        return line == row
-    if not isinstance(scaled, Einsum) or len(scaled.out) != 2:
-        return False
-    summed, kept = scaled.out[line], scaled.out[1 - line]
-    expected = (summed, kept) if row == 0 else (kept, summed)
-    matrices = [(x, ls) for x, ls in scaled.factors if set(ls) - {summed}]
-    return matrices == [(plain, expected)]
 
 
 def _gram(node: Node, place: int) -> Instruction:

@@ -14,6 +14,7 @@ import sympy as sp
 
 from diffkit.tensor import build
 from diffkit.tensor.nodes import Add, Einsum, Labels, Node, Shape
+from diffkit.tensor.selections import without_selections
 from diffkit.tensor.ties import Classes, Reader, compressed, constant_axes, dropped
 
 Factor = tuple[Node, Labels]
@@ -132,6 +133,8 @@ def tidy(term: Term, frame: Frame, reader: Reader) -> Iterator[Term]:
         found = _without_constants(
             Term(term.coefficient, tuple(factors), alias, {**term.sizes, **sizes}), frame
         )
+        shown = set(found.names(frame.out))
+        found = replace(found, factors=without_selections(found.factors, shown))
         if found.coefficient == 0:
             return
         if found.factors == term.factors and found.alias == term.alias:

@@ -280,8 +280,10 @@ class _Finder:
         return None
 
     def dense(self, terms: list[Term], frame: Frame) -> Structure:
-        """All entries."""
-        node = total(terms, frame.out, frame.sizes)
+        """All entries, computed from the form of the terms that takes the fewest operations."""
+        forms = [terms, *(opened(terms, frame, self.reader, deep=deep) for deep in (False, True))]
+        nodes = [total(form, frame.out, frame.sizes) for form in forms if form is not None]
+        node = min(dict.fromkeys(nodes), key=lambda each: cost_of([each]))
         found = Dense(frame.shape(frame.left), frame.shape(frame.batch), node)
         if found.depends_on(self.variable):
             return found

@@ -61,6 +61,18 @@ n, x, y, z = named("n", 5), named("x", 5), named("y", 5), named("z", 12)
 K = [named(f"K{k}", 3, 3) for k in range(3)]
 residual = v.add(T, v.matmul(U, v.matrix_transpose(V)), -1)
 
+
+def part(array, first, count, stride=1):
+    return v.select_linear(array, 0, count, stride, first)
+
+
+def chain(array):
+    """Every entry against the square of the one before: the Hessian has three diagonals."""
+    count = array.shape[0] - 1
+    left, right = part(array, 0, count), part(array, 1, count)
+    return squares(v.add(right, v.multiply(left, left), -1))
+
+
 #: name -> (a number, the variable, the structure of its Hessian).
 NUMBERS = {
     "a quadratic form": (v.matmul(v.matmul(x, A), x), "x", "Const"),
@@ -68,6 +80,19 @@ NUMBERS = {
     "an affine function": (v.matmul(y, x), "x", "Diagonal"),
     "an elementwise sum": (v.total(kernel(sp.exp)(v.multiply(x, y))), "x", "Diagonal"),
     "an elementwise sum over a matrix": (v.total(kernel(sp.sin)(Z)), "Z", "Diagonal"),
+    "a sum over a slice": (v.total(kernel(sp.exp)(part(x, 1, 3))), "x", "Diagonal"),
+    "a sum over every other entry": (v.total(kernel(sp.exp)(part(z, 1, 5, 2))), "z", "Diagonal"),
+    "a sum backwards": (
+        v.total(v.multiply(y, kernel(sp.exp)(part(x, 4, 5, -1)))),
+        "x",
+        "Diagonal",
+    ),
+    "a chain of neighbours": (chain(x), "x", "Dense"),
+    "pairs of entries": (
+        v.total(kernel(sp.sin)(v.multiply(v.expand(x, 1), v.expand(x, 0)))),
+        "x",
+        "Dense",
+    ),
     "matrix factorisation": (squares(residual), "U", "KroneckerIdentity(Const)"),
     "matrix factorisation, other factor": (squares(residual), "V", "KroneckerIdentity(Const)"),
     "matrix factorisation with a ridge": (
@@ -246,6 +271,18 @@ def test_the_hessian_of_a_deep_net_costs_in_proportion_to_its_depth():
         return cost_of(s.structure(root, var("W", (30, 30))).nodes)
 
     assert cost(9) - cost(6) < 1.2 * (cost(6) - cost(3))
+
+
+def test_the_hessian_of_a_chain_is_written_without_a_sum_over_the_chain():
+    x = named("x", 100)
+    found = s.structure(v.dense(chain(x)), var("x", (100,)))
+    assert cost_of(found.nodes) < 10 * 6 * 100**2
+
+
+def test_pairs_of_entries_cost_no_third_power():
+    x = named("x", 300)
+    root = v.total(kernel(sp.sin)(v.multiply(v.expand(x, 1), v.expand(x, 0))))
+    assert cost_of(s.structure(v.dense(root), var("x", (300,))).nodes) < 300**3 / 2
 
 
 def test_a_common_matrix_of_two_terms_is_applied_once():
