@@ -200,7 +200,8 @@ class Affine(Node):
     @property
     def is_ones(self) -> bool:
         """Whether every entry is 1 because no index counts."""
-        return not any(self.coefficients)
+        holds = self.offset == 0 if self.relation == "=" else self.offset >= 0
+        return holds and not any(self.coefficients)
 
     @property
     def is_identity(self) -> bool:
