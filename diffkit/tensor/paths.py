@@ -36,6 +36,9 @@ ENTRY = 4.0
 #: Multiplications per entry of a scalar kernel.
 KERNEL = 10.0
 
+#: A product of products is also planned as one product of at most this many factors.
+MOST_FLAT = 64
+
 
 def planned(roots: Sequence[Node]) -> tuple[Node, ...]:
     """The same values with every product one of at most two operands."""
@@ -97,7 +100,7 @@ class _Planner:
                 stack += reversed(missing)
                 continue
             self.done[node] = self.plan(node)
-            self.made.update(topological(self.done[node]))
+            self.made |= self.new_parts(self.done[node])
         return self.done[root]
 
     def needed(self, node: Node) -> Sequence[Node]:
@@ -122,7 +125,7 @@ class _Planner:
             return type(node)._intern(node.key, operands, node.shape)
         nested = self.nested(node)
         flat = self.flattened(node)
-        if len(flat) == len(node.operands):
+        if not len(node.operands) < len(flat) <= MOST_FLAT:
             return nested
         sizes = {l: n for x, ls in flat for l, n in zip(ls, x.shape, strict=True)}
         whole = self.product([(self.done[x], ls) for x, ls in flat], node.out, sizes)
@@ -130,7 +133,18 @@ class _Planner:
 
     def added_cost(self, node: Node) -> float:
         """What a plan costs beside everything that is planned already."""
-        return sum(_cost(x) for x in topological(node) if x not in self.made)
+        return sum(map(_cost, self.new_parts(node)))
+
+    def new_parts(self, node: Node) -> set[Node]:
+        """A node and what is below it, down to what is planned already."""
+        new: set[Node] = set()
+        waiting = [node]
+        while waiting:
+            x = waiting.pop()
+            if x not in self.made and x not in new:
+                new.add(x)
+                waiting += x.operands
+        return new
 
     def nested(self, node: Einsum) -> Node:
         """A product in pairs, the products inside it first."""
@@ -294,7 +308,9 @@ def _place_of(factor: Factor, product: Einsum, axes: Labels) -> tuple[Node, Labe
     """A factor with the axis of the sum each of its axes is, -1 for a summed one, if worth it."""
     node, labels = factor
     places = tuple(axes[product.out.index(l)] if l in product.out else -1 for l in labels)
-    rest = {l for x, ls in product.factors if (x, ls) != factor for l in ls}
+    others = list(product.factors)
+    others.remove(factor)  # once: a product may hold a factor twice
+    rest = {l for _, ls in others for l in ls}
     is_matrix = len(labels) > 1 and len(set(labels)) == len(labels)
     meets = all((l in rest) == (place < 0) for l, place in zip(labels, places, strict=True))
     return (node, places) if is_matrix and meets and -1 in places and max(places) >= 0 else None
