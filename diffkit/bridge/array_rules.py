@@ -6,6 +6,7 @@ differentiated by the rule for products.
 """
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,9 @@ from diffkit.bridge.walk import RULES, First, Tests, Walk
 from diffkit.tensor import build, views
 from diffkit.tensor.nodes import affine, is_predicate
 from diffkit.tensor.views import View
+
+#: What a product over an axis leaves out.
+_NO_ZERO = "the derivative of a product divides by its entries, none of which may be zero"
 
 
 def _dot_general(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
@@ -46,6 +50,8 @@ def _reduction(kind: str) -> Callable[..., list[Any]]:
         x = walk.view(operands[0])
         if is_predicate(x.node):
             raise walk.refusal(eqn, index, "reductions of booleans have no row")
+        if kind == "prod":
+            walk.note(_NO_ZERO, eqn)
         return [views.reduce(kind, x, tuple(map(int, eqn.params["axes"])))]
 
     return rule
@@ -171,6 +177,8 @@ def _cumulative(kind: str) -> Callable[..., list[Any]]:
         if kind == "sum":
             return [views.cumulative_sum(x, axis, reverse=is_reversed)]
         n = x.shape[axis]
+        if kind == "prod":
+            walk.note(_NO_ZERO, eqn)
         # result entry i joins the operand's entries j <= i (or >= i)
         mask = affine((n, n), (-1, 1) if is_reversed else (1, -1), 0, ">=")
         neutral = {"max": -sp.oo, "logsumexp": -sp.oo, "min": sp.oo, "prod": sp.S.One}[kind]
@@ -293,16 +301,27 @@ def _dynamic_slice(walk: Walk, eqn: Any, operands: list[Any], index: int) -> lis
 def _dynamic_update_slice(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     x, update, *starts = operands
     x, update = walk.view(x), walk.view(update)
-    if not all(isinstance(start, Static) for start in starts):
-        raise walk.refusal(eqn, index, "an update at a position that depends on an argument")
     ones = views.number(1, update.shape)
     for axis, start in enumerate(starts):
-        first = int(np.clip(start.value, 0, x.shape[axis] - update.shape[axis]))
-        after = x.shape[axis] - first - update.shape[axis]
-        update = views.pad(update, axis, first, after)
-        ones = views.pad(ones, axis, first, after)
+        length = x.shape[axis]
+        update, ones = (_placed(walk, eqn, part, axis, start, length) for part in (update, ones))
     kept = views.multiply(x, views.add(views.number(1), ones, -1))
     return [views.add(kept, update)]
+
+
+def _placed(walk: Walk, eqn: Any, part: View, axis: int, start: Any, length: int) -> View:
+    """An array whose axis begins at `start` of a longer one, zeros around it."""
+    size = part.shape[axis]
+    if size == length:
+        return part
+    if isinstance(start, Static):
+        first = int(np.clip(start.value, 0, length - size))
+        return views.pad(part, axis, first, length - first - size)
+    walk.note("indices are read as in bounds", eqn)
+    picked = _window(one_hot(walk.view(start), length), size, length)
+    labels = list(range(part.rank))
+    out = [*labels[:axis], 400, *labels[axis + 1 :]]
+    return views.contract([(part, labels), (picked, [axis, 400])], out)
 
 
 def _scatter(kind: str) -> Callable[..., list[Any]]:
@@ -340,11 +359,12 @@ def _scatter(kind: str) -> Callable[..., list[Any]]:
         placed = views.contract([(updates, labels), *masks], out)
         if kind == "add":
             return [views.add(x, placed)]
-        if not isinstance(indices, Static):
-            raise walk.refusal(eqn, index, "a replacement at a position that is an argument")
-        flat = indices.value.reshape(-1, indices.shape[-1])
-        if len(np.unique(flat, axis=0)) != len(flat):
-            raise walk.refusal(eqn, index, "a position is replaced twice")
+        if isinstance(indices, Static):
+            flat = indices.value.reshape(-1, indices.shape[-1])
+            if len(np.unique(flat, axis=0)) != len(flat):
+                raise walk.refusal(eqn, index, "a position is replaced twice")
+        elif prod(indices.shape[:-1]) > 1:
+            raise walk.refusal(eqn, index, "several positions that are arguments may coincide")
         hit = views.contract([(views.number(1, updates.shape), labels), *masks], out)
         return [views.add(views.multiply(x, views.add(views.number(1), hit, -1)), placed)]
 

@@ -13,6 +13,7 @@ import sympy as sp
 from diffkit.core.errors import UsageError
 from diffkit.symbolic.symbols import symbol
 from diffkit.tensor import build
+from diffkit.tensor.masks import masked
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -52,6 +53,7 @@ def compose(root: Node) -> Composed:
     >>> compose(map_node(sp.Lambda((x, y), x * sp.exp(y)), var("x"), var("w"))).expr
     x*exp(w)
     """
+    (root,) = masked((root,))
     done: dict[Node, sp.Basic] = {}
     arrays: dict[sp.Symbol, Const] = {}
     taken = {node.name for node in topological(root) if isinstance(node, Var)}
