@@ -33,14 +33,20 @@ class Program:
 
 
 @dataclass(frozen=True)
-class _Scope:
-    """Equations of one jaxpr under a name scope, as inputs, equations and results."""
+class Piece:
+    """A run of equations, with the attributes of a jaxpr.
 
-    inputs: tuple[Any, ...]
+    Args:
+        constvars: Variables whose values are known.
+        invars: Variables that flow in.
+        eqns: The equations.
+        outvars: Variables that are used behind them.
+    """
+
+    constvars: tuple[Any, ...]
+    invars: tuple[Any, ...]
     eqns: tuple[Any, ...]
-    results: tuple[Any, ...]
-    constants: Mapping[Any, Any]
-    labels: Mapping[Any, str]
+    outvars: tuple[Any, ...]
 
 
 def cut(jaxpr: Any, constants: Sequence[Any], names: Sequence[str], region: str) -> Program:
@@ -155,10 +161,10 @@ def _scopes(
         is_top = depth == 0
         labels = dict(zip(inner.invars, names if is_top else _input_names(inner), strict=True))
         held = dict(zip(inner.constvars, constants, strict=True)) if is_top else {}
-        eqns = list(inner.eqns)
-        for start, stop in _runs([name in _parts(eqn) for eqn in eqns]):
-            scope = _scope(inner, eqns, start, stop, held, labels)
-            yield _program(inner, scope)
+        for start, stop in _runs([name in _parts(eqn) for eqn in inner.eqns]):
+            piece = _piece(inner, start, stop, held)
+            inputs = tuple(labels.get(v, f"x{k}") for k, v in enumerate(piece.invars))
+            yield Program(piece, tuple(held[v] for v in piece.constvars), inputs)
 
 
 def _runs(holds: Sequence[bool]) -> Iterator[tuple[int, int]]:
@@ -171,32 +177,16 @@ def _runs(holds: Sequence[bool]) -> Iterator[tuple[int, int]]:
             start = None
 
 
-def _scope(
-    jaxpr: Any,
-    eqns: Sequence[Any],
-    start: int,
-    stop: int,
-    held: Mapping[Any, Any],
-    labels: Mapping[Any, str],
-) -> _Scope:
-    inside = eqns[start:stop]
+def _piece(jaxpr: Any, start: int, stop: int, held: Mapping[Any, Any]) -> Piece:
+    inside = jaxpr.eqns[start:stop]
     made = {variable for eqn in inside for variable in eqn.outvars}
     used = [atom for eqn in inside for atom in eqn.invars if not compat.is_literal(atom)]
-    inputs = dict.fromkeys(atom for atom in used if atom not in made and atom not in held)
-    later = [atom for eqn in eqns[stop:] for atom in eqn.invars] + list(jaxpr.outvars)
+    outside = dict.fromkeys(atom for atom in used if atom not in made)
+    later = [atom for eqn in jaxpr.eqns[stop:] for atom in eqn.invars] + list(jaxpr.outvars)
     wanted = {atom for atom in later if not compat.is_literal(atom)}
-    results = [v for eqn in inside for v in eqn.outvars if v in wanted]
-    constants = {atom: held[atom] for atom in used if atom in held}
-    return _Scope(tuple(inputs), tuple(inside), tuple(results), constants, labels)
-
-
-def _program(jaxpr: Any, scope: _Scope) -> Program:
-    cut_out = jaxpr.replace(
-        constvars=list(scope.constants),
-        invars=list(scope.inputs),
-        outvars=list(scope.results),
-        eqns=list(scope.eqns),
-        debug_info=None,
+    return Piece(
+        tuple(atom for atom in outside if atom in held),
+        tuple(atom for atom in outside if atom not in held),
+        tuple(inside),
+        tuple(v for eqn in inside for v in eqn.outvars if v in wanted),
     )
-    names = [scope.labels.get(v, f"x{k}") for k, v in enumerate(scope.inputs)]
-    return Program(cut_out, tuple(scope.constants.values()), tuple(names))

@@ -1,6 +1,8 @@
 """Every rule of array primitives: the formula equals the function, and so do its gradients."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +34,7 @@ class Case:
         kind: "matrix", "square", "spd", "vector" or "image": what the array is.
     """
 
-    function: object
+    function: Callable[..., Any]
     kind: str = "matrix"
 
     def draw(self, shape, rng):
