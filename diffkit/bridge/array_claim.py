@@ -5,10 +5,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import sympy as sp
 
-from diffkit.bridge.arguments import function_name
+from diffkit.bridge.arguments import USER_ERRORS, function_name, refusal
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
@@ -109,6 +110,11 @@ def read_claim(
         return _function(what, claim, inputs, shape)
     if isinstance(claim, str):
         return _written(claim, inputs, shape, constants, is_equal)
+    if not isinstance(claim, Formula | sp.Basic):
+        raise UsageError(
+            f"a claim is a JAX function, text, LaTeX, a SymPy expression or a Formula, not a "
+            f"{type(claim).__name__}"
+        )
     formula = claim if isinstance(claim, Formula) else Formula.from_sympy(claim)
     names = {each.name: each for each in inputs}
     unknown = [each.name for each in formula.inputs if each.name not in names]
@@ -215,6 +221,7 @@ def _function(
     node: Node | None = None
     examples = [jnp.zeros(each.shape, each.dtype or None) for each in inputs]
     try:
+        _try(value, examples, function_name(claim))
         formula = lift(_named(value, names, function_name(claim)), *examples)
         changes: dict[Node, Node] = {
             mine: theirs
@@ -231,6 +238,20 @@ def _function(
     if getattr(claim, "__name__", "") == "<lambda>" and node is not None:
         shown = layout.show(node)
     return Claimed(node, found, value, shown, "function", notes)
+
+
+def _try(value: Callable[..., Any], examples: Sequence[Any], name: str) -> None:
+    """Trace a claimed function once.
+
+    Raises:
+        UsageError: it raises, or JAX cannot trace it.
+    """
+    try:
+        jax.eval_shape(value, *examples)
+    except DiffkitError:
+        raise
+    except USER_ERRORS as error:
+        raise refusal(f"the claim {name}", error) from error
 
 
 def read_node(

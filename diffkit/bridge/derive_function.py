@@ -52,7 +52,8 @@ def derive_function(
     conventions: Mapping[str, float] | None,
 ) -> Derivation:
     """`derive` for a JAX function; arguments and errors as there."""
-    target = lift(f, *args, assume=assume, **kwargs)
+    with compat.x64():
+        target = lift(f, *args, assume=assume, **kwargs)
     if not target.inputs:
         raise UsageError("the function got no array; give example arguments: derive(f, 1.0)")
     if not target.is_elementwise or _is_number_of_arrays(target):

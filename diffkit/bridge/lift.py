@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import jax
+import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge import array_rules, control_rules, matrix_rules, structure_rules
@@ -76,6 +77,12 @@ def lift(
         ) from error
     jaxpr, constants = compat.open_jaxpr(traced)
     paths = [name for name, _ in leaves]
+    for path, atom in zip(paths, jaxpr.invars, strict=True):
+        if np.issubdtype(atom.aval.dtype, np.complexfloating):
+            raise UsageError(
+                f"{path} is complex, and diffkit derives real functions; pass its real and "
+                f"imaginary part as two real arguments and build {path} inside"
+            )
     short = short_names(paths, dict(zip(paths, first_uses(jaxpr), strict=True)))
     program = Program(jaxpr, constants, tuple(short.get(n, n) for n, _ in leaves))
     notes = static_note

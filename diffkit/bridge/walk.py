@@ -43,6 +43,8 @@ from diffkit.tensor.substitute import substitute
 from diffkit.tensor.views import View
 
 _A = sp.Symbol("_0", real=True)
+#: Entries of an array a person writes have no larger denominator.
+LARGEST_DENOMINATOR = 10_000
 _NOT_ZERO = sp.Lambda(_A, sp.Ne(_A, 0))
 
 Rule = Callable[["Walk", Any, list[Any], int], list[Any]]
@@ -210,10 +212,25 @@ class Walk:
         entries = array.ravel().tolist() if array.dtype != object else list(array.ravel())
         if array.dtype == object:
             return Static(array.astype(np.int64))
-        exact = [self._exact(entry, str(aval.dtype)) for entry in entries]
+        exact = self._entries(entries, str(aval.dtype))
         if not exact:
             return View(build.zero(array.shape), tuple(range(array.ndim)), array.shape)
         return views.array(exact, array.shape)
+
+    def _entries(self, entries: list[Any], dtype: str) -> list[sp.Basic]:
+        """The entries of a constant as exact numbers.
+
+        A number, or an array of simple ones, was written by a person (0.1 is 1/10); measured data
+        keep their binary values.
+        """
+        exact = [self._exact(entry, dtype) for entry in entries]
+        is_data = len(entries) > 1 and any(
+            v.is_Rational and v.q > LARGEST_DENOMINATOR for v in exact if v.is_number
+        )
+        if not is_data:
+            return exact
+        self.notes.setdefault("constant arrays of data are read as their binary values")
+        return [sp.Rational(*float(entry).as_integer_ratio()) for entry in entries]
 
     def _exact(self, entry: Any, dtype: str) -> sp.Basic:
         reading = constants.read(float(entry), dtype)

@@ -12,7 +12,7 @@ from diffkit.bridge.formula import Formula
 from diffkit.bridge.subject import Subject
 from diffkit.core.claim import Claim, Kind
 from diffkit.core.domain import Domain
-from diffkit.core.errors import DiffkitError, UsageError
+from diffkit.core.errors import DiffkitError, DomainError, UsageError
 from diffkit.numeric import matrix_sets
 from diffkit.tensor import symmetry
 from diffkit.tensor.evaluate import evaluate
@@ -120,6 +120,18 @@ def read_domains(what: Subject, domain: Mapping[str, Any] | str | None) -> dict[
     Raises:
         UsageError: an unknown name.
     """
+    found = _named_domains(what, domain)
+    given = zip(what.names, what.values, what.is_shape_only, strict=True)
+    for name, value, is_shape in given:
+        if name in found and not is_shape and not matrix_sets.belongs(value, found[name]):
+            raise DomainError(
+                f"{name} is not in its domain ({found[name]}); give an array that is, or only its "
+                "shape: jax.ShapeDtypeStruct(shape, dtype)"
+            )
+    return found
+
+
+def _named_domains(what: Subject, domain: Mapping[str, Any] | str | None) -> dict[str, Domain]:
     if domain is None:
         return {}
     if isinstance(domain, str | Domain):

@@ -17,8 +17,8 @@ from diffkit import typeset as ts
 
 ONE, HALF = sp.S.One, sp.S.Half
 
-#: Arrays of exact numbers up to this size are written out.
-LARGEST_LITERAL = 16
+#: Arrays of up to so many exact numbers, written in so many characters, are written out.
+LARGEST_LITERAL, LONGEST_LITERAL = 16, 64
 
 #: A spelling longer than this is cut and completed by a hash.
 LONGEST_KEY = 120
@@ -28,6 +28,13 @@ FLIPPED_LEAF, FLIPPED_WHOLE, FLIPPED_CHANGE = 2, 3, 4
 
 #: The scalar to which the entrywise kernels of one operand are applied.
 PLACES = tuple(sp.Symbol(f"_{k}", real=True) for k in range(16))
+
+
+def is_literal(values: Sequence[sp.Expr]) -> bool:
+    """Whether an array of these numbers is written out; data gets a name."""
+    if len(values) > LARGEST_LITERAL:
+        return False
+    return sum(len(str(value)) for value in values) <= LONGEST_LITERAL
 
 
 @dataclass(frozen=True, eq=False, slots=True)

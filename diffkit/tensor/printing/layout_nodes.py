@@ -21,7 +21,16 @@ def variable(node: Var) -> ts.Node:
     """The layout of an input; that of a differential dX is declared as such."""
     if DIFFERENTIAL in node.facts:
         return ts.Prefix(ts.Glyph("d"), ts.Name(node.name[1:]))
-    return ts.Name(node.name)
+    return ts.Name(spelt(node.name))
+
+
+def spelt(name: str) -> str:
+    """A leaf of a pytree with its path as the index: p.W is W_p."""
+    *path, last = name.split(".")
+    if not path or not last.isidentifier():
+        return name
+    inner = ",".join(path)
+    return f"{last}_{inner}" if len(inner) == 1 else f"{last}_{{{inner}}}"
 
 
 def opened(factors: Sequence[tuple[Node, Labels]], out: Labels) -> list[tuple[Node, Labels]]:

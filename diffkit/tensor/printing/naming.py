@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterator
 import sympy as sp
 
 from diffkit.tensor.nodes import is_truth
-from diffkit.tensor.printing.forms import LARGEST_LITERAL, Form, Ref, is_change
+from diffkit.tensor.printing.forms import Form, Ref, is_change, is_literal
 
 #: A part with fewer leaves is written out every time.
 SMALLEST_NAMED = 3
@@ -95,7 +95,7 @@ def _is_named(form: Form, uses: int) -> bool:
     if form.op in ALWAYS or (form.op == "call" and form.params[0] in DECOMPOSITIONS):
         return True
     if form.op == "constant":
-        return len(form.params[0]) > LARGEST_LITERAL
+        return not is_literal(form.params[0])
     if (form.op == "call" and form.params[0] == "softmax") or is_error(form):
         return True
     if form.op == "mean":

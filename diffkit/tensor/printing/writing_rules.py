@@ -7,7 +7,7 @@ import sympy as sp
 
 from diffkit import typeset as ts
 from diffkit.symbolic.layout import layout as scalar_layout
-from diffkit.tensor.printing.forms import LARGEST_LITERAL, Form, Ref, Split, flip
+from diffkit.tensor.printing.forms import Form, Ref, Split, flip, is_literal
 from diffkit.tensor.printing.layout_products import exact, raised_to, times
 
 if TYPE_CHECKING:
@@ -198,7 +198,7 @@ def _slice(write: "Writer", form: Form) -> ts.Node:
 
 def _constant(write: "Writer", form: Form) -> ts.Node:
     values, shape = form.params
-    if len(values) > LARGEST_LITERAL:
+    if not is_literal(values):
         return ts.Text(f"a constant of shape {shape}")
     width = shape[-1]
     cells = [scalar_layout(value) for value in values]
