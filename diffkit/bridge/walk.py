@@ -15,7 +15,8 @@ import numpy as np
 import sympy as sp
 
 from diffkit.backend import compat
-from diffkit.bridge import constants, idioms, static
+from diffkit.bridge import constants, drawn, idioms, static
+from diffkit.bridge.drawn import Drawn
 from diffkit.bridge.primitives import (
     CALLS,
     COMPARISONS,
@@ -175,6 +176,8 @@ class Walk:
             raise value.error
         if isinstance(value, Tests | First):
             return value.view()
+        if isinstance(value, Drawn):
+            return self.view(self.constant_of(value))
         if isinstance(value, Static):
             if value.value.dtype.kind == "c":
                 raise UnsupportedPrimitive(
@@ -200,6 +203,8 @@ class Walk:
 
     def constant(self, value: Any, aval: Any) -> Any:
         """A constant of the program: exact numbers, or a static array of whole numbers."""
+        if drawn.is_key(value):
+            return Drawn(value)
         array = np.asarray(value)
         if array.dtype.kind in "iubc":
             return Static(array)
@@ -232,6 +237,10 @@ class Walk:
         self.notes.setdefault("constant arrays of data are read as their binary values")
         return [sp.Rational(*float(entry).as_integer_ratio()) for entry in entries]
 
+    def constant_of(self, value: Drawn) -> Any:
+        """Drawn numbers as a constant of the formula."""
+        return self.constant(value.value, value.value)
+
     def _exact(self, entry: Any, dtype: str) -> sp.Basic:
         reading = constants.read(float(entry), dtype)
         if reading.note:
@@ -243,6 +252,12 @@ class Walk:
     def equation(self, eqn: Any, operands: list[Any], index: int) -> list[Any]:
         """The results of one equation."""
         name = eqn.primitive.name
+        found = drawn.results_of(eqn, operands)
+        if found is not None:
+            self.notes.setdefault("random numbers of a fixed key are constants")
+            return found
+        if name not in CALLS and name not in LAZY:
+            operands = [self.constant_of(x) if isinstance(x, Drawn) else x for x in operands]
         computed = _computed(eqn, operands)
         if computed is not None:
             return computed
