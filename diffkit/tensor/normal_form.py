@@ -230,12 +230,15 @@ def _square_factors(node: Node) -> list[Node] | None:
 # products -----------------------------------------------------------------------------------------
 
 
-def multiplied_out(factors: Sequence[Factor], out: Labels) -> Node:
+def multiplied_out(
+    factors: Sequence[Factor], out: Labels, *, unsettled: Node | None = None
+) -> Node:
     """A product as a sum of opened products.
 
     Args:
         factors: Nodes in normal form, and labels.
         out: Labels of the result.
+        unsettled: The product that is being opened; met again, it stays as it is.
     """
     sizes = {l: n for x, ls in factors for l, n in zip(ls, x.shape, strict=True)}
     shape = tuple(sizes[label] for label in out)
@@ -253,7 +256,7 @@ def multiplied_out(factors: Sequence[Factor], out: Labels) -> Node:
     identity = build.all_axes(whole)
     for c, opened in _opened_products(core):
         node = build.einsum(opened, core.out, flat=True)
-        node = _settled(node)
+        node = node if node is unsettled else _settled(node)
         for inner, x, places in _terms(node):
             terms.append((coefficient * c * inner, x, tuple(identity[k] for k in places)))
     return build.add(terms, shape, flat=True)
@@ -265,7 +268,7 @@ def _settled(node: Node) -> Node:
     if not isinstance(core, Einsum) or _count(core) > MOST_TERMS:
         return node
     if any(isinstance(x, Einsum | Add) for x in core.operands):
-        again = multiplied_out(list(core.factors), core.out)
+        again = multiplied_out(list(core.factors), core.out, unsettled=core)
         if again is not core:
             return again if coefficient == 1 else build.scale(coefficient, again)
     return node
