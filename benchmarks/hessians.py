@@ -9,8 +9,10 @@ A ratio is the median over rounds of the baseline's time over ours; all contende
 turn in one process.  `structured` returns the numbers of which the Hessian is made and no dense
 array; `newton` is U - H^-1 G, for the baselines by `jnp.linalg.solve` with the dense Hessian.
 
-LAPACK's threads are set to one: they spin, and on a busy machine a 32 x 32 triangular solve then
-waits for milliseconds, in the baselines as in ours.  XLA's own threads are left as they are.
+Two settings hold for all contenders.  LAPACK's threads are set to one: they spin, and on a busy
+machine a 32 x 32 triangular solve then waits for milliseconds, in the baselines as in ours.  JAX
+runs a program in the thread that calls it (`jax_cpu_enable_async_dispatch` off): every call here
+waits for its result, and handing it to another thread takes 25 us.
 torch, CasADi and SymEngine join the small race of the peers where they are installed.
 
 Run `python benchmarks/hessians.py` (some minutes) or `--quick`.
@@ -32,6 +34,8 @@ import jax.numpy as jnp
 import numpy as np
 
 import diffkit as dk
+
+jax.config.update("jax_cpu_enable_async_dispatch", False)
 
 #: Largest difference from `jacrev(jacrev)`, as a share of the largest entry.
 ALLOWED = {"float64": 1e-11, "float32": 3e-5}

@@ -39,6 +39,7 @@ from diffkit.tensor.nodes import (
     is_truth,
     topological,
 )
+from diffkit.tensor.orientation import oriented
 from diffkit.tensor.paths import planned
 
 Array = Any
@@ -64,7 +65,7 @@ def compile_nodes(
     Raises:
         UnsupportedFunction: a node or a function of a kernel has no counterpart.
     """
-    roots = planned(masked(roots))
+    roots = oriented(planned(masked(roots)))
     order = list(topological(*roots))
     places = {node: k for k, node in enumerate(order)}
     position = {node.name: k for k, node in enumerate(inputs)}
