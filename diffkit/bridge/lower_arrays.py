@@ -193,7 +193,7 @@ LEAST_TRANSPOSED = 2**16
 def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
     axes, rank, shape = node.axes, len(node.shape), node.shape
     coefficients = [_coefficient(c, sizes) for c in node.coefficients]
-    turned = [_is_transposed(x) for x in node.operands]
+    turned = [_is_turned(x, a) for x, a in zip(node.operands, axes, strict=True)]
     order = sorted(range(len(turned)), key=turned.__getitem__)  # transposed arrays come last
 
     def run(operands: Sequence[Array], dtype: Any) -> Array:
@@ -217,12 +217,9 @@ def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
     return run
 
 
-def _is_transposed(node: Node) -> bool:
-    """Whether a node is a large array with its axes in another order."""
-    if not isinstance(node, Einsum) or len(node.operands) > 1:
-        return False
-    is_order = sorted(node.labels[0]) == sorted(node.out) and node.labels[0] != node.out
-    return is_order and prod(node.shape) >= LEAST_TRANSPOSED
+def _is_turned(node: Node, axes: Axes) -> bool:
+    """Whether a term is a large array with its axes in another order than those of the sum."""
+    return prod(node.shape) >= LEAST_TRANSPOSED and list(axes) != sorted(axes)
 
 
 def _coefficient(c: sp.Expr, sizes: Mapping[str, int]) -> int | float:
