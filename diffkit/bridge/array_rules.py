@@ -244,19 +244,35 @@ def _is_zero(indices: Any, column: int) -> bool:
 
 
 def _selection(
-    walk: Walk, eqn: Any, number: int, indices: Any, column: int, length: int, size: int
+    walk: Walk,
+    eqn: Any,
+    number: int,
+    indices: Any,
+    column: int,
+    length: int,
+    size: int,
+    *,
+    drops: bool = False,
 ) -> View:
-    """Axes of the indices but the last, then the indexed axis: 1 where the index points."""
+    """Axes of the indices but the last, then the indexed axis: 1 where the index points.
+
+    An index out of bounds that is filled points nowhere where `drops` holds, else it is refused.
+    """
     if isinstance(indices, Static):
         values = np.asarray(indices.value[..., column]).astype(np.int64)
         mode = str(eqn.params.get("mode", ""))
-        if "FILL" in mode and (np.any(values < 0) or np.any(values > length - size)):
+        outside = (values < 0) | (values > length - size)
+        is_filled = "FILL" in mode and bool(np.any(outside))
+        if is_filled and not drops:
             raise walk.refusal(eqn, number, "an index is out of bounds and filled")
         values = np.clip(values, 0, length - size)
         found = static.selection(values, length)
         if found is None:
             raise walk.too_large(values.size * length)
-        return found
+        if not is_filled:
+            return found
+        inside = walk.view(Static(np.asarray(~outside, dtype=np.int64)))
+        return views.multiply(found, views.expand(inside, inside.rank, length))
     walk.note("indices are read as in bounds", eqn)
     read = walk.view(indices)
     own = views.index(read, read.rank - 1, column)
@@ -324,6 +340,14 @@ def _placed(walk: Walk, eqn: Any, part: View, axis: int, start: Any, length: int
     return views.contract([(part, labels), (picked, [axis, 400])], out)
 
 
+def _repeats(indices: np.ndarray, batched: tuple[int, ...]) -> bool:
+    """Whether a position occurs twice at equal indices of the batch axes."""
+    grid = np.indices(indices.shape[:-1])
+    columns = [*(grid[b].ravel() for b in batched), *indices.reshape(-1, indices.shape[-1]).T]
+    flat = np.stack(columns, axis=1) if columns else np.zeros((grid[:1].size, 0))
+    return len(np.unique(flat, axis=0)) != len(flat)
+
+
 def _scatter(kind: str) -> Callable[..., list[Any]]:
     def rule(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
         """x.at[indices].set(updates) or .add(updates) with static indices of whole rows."""
@@ -333,15 +357,17 @@ def _scatter(kind: str) -> Callable[..., list[Any]]:
         indexed = tuple(map(int, numbers.scatter_dims_to_operand_dims))
         inserted = tuple(map(int, numbers.inserted_window_dims))
         window = tuple(map(int, numbers.update_window_dims))
-        if getattr(numbers, "operand_batching_dims", ()):
-            raise walk.refusal(eqn, index, "batched indices have no row")
+        batching = tuple(map(int, getattr(numbers, "operand_batching_dims", ()) or ()))
+        batched = tuple(map(int, getattr(numbers, "scatter_indices_batching_dims", ()) or ()))
         batch_rank = len(indices.shape) - 1
         batch_out = [k for k in range(updates.rank) if k not in window]
         labels: list[int] = [-1] * updates.rank
         for k, place in enumerate(batch_out):
             labels[place] = k
-        kept = [a for a in range(x.rank) if a not in inserted]
+        kept = [a for a in range(x.rank) if a not in inserted and a not in batching]
         out = list(range(100, 100 + x.rank))
+        for a, b in zip(batching, batched, strict=True):
+            out[a] = b
         masks: list[tuple[View, list[int]]] = []
         for a, place in zip(kept, window, strict=True):
             size = updates.shape[place]
@@ -350,7 +376,7 @@ def _scatter(kind: str) -> Callable[..., list[Any]]:
             labels[place] = out[a] if a not in indexed else 200 + a
         for column, axis in enumerate(indexed):
             size = 1 if axis in inserted else updates.shape[window[kept.index(axis)]]
-            picked = _selection(walk, eqn, index, indices, column, x.shape[axis], size)
+            picked = _selection(walk, eqn, index, indices, column, x.shape[axis], size, drops=True)
             if axis in inserted:
                 masks.append((picked, [*range(batch_rank), out[axis]]))
             else:
@@ -360,10 +386,9 @@ def _scatter(kind: str) -> Callable[..., list[Any]]:
         if kind == "add":
             return [views.add(x, placed)]
         if isinstance(indices, Static):
-            flat = indices.value.reshape(-1, indices.shape[-1])
-            if len(np.unique(flat, axis=0)) != len(flat):
+            if _repeats(indices.value, batched):
                 raise walk.refusal(eqn, index, "a position is replaced twice")
-        elif prod(indices.shape[:-1]) > 1:
+        elif prod(n for k, n in enumerate(indices.shape[:-1]) if k not in batched) > 1:
             raise walk.refusal(eqn, index, "several positions that are arguments may coincide")
         hit = views.contract([(views.number(1, updates.shape), labels), *masks], out)
         return [views.add(views.multiply(x, views.add(views.number(1), hit, -1)), placed)]

@@ -89,23 +89,26 @@ def _cholesky(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any
 def _eigh(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     x = walk.view(operands[0])
     n = x.shape[-1]
-    walk.note("eigenvalues are read as distinct", eqn)
     vectors = views.part_of_matrix("eigenvectors", x, (n, n))
-    return [vectors, views.part_of_matrix("eigenvalues", x, (n,))][: len(eqn.outvars)]
+    values = views.part_of_matrix("eigenvalues", x, (n,))
+    walk.note_on([vectors, values], "eigenvalues are read as distinct", eqn)
+    return [vectors, values][: len(eqn.outvars)]
 
 
 def _svd(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     x = walk.view(operands[0])
     rows, columns = x.shape[-2:]
     count = min(rows, columns)
-    walk.note("singular values are read as distinct and positive", eqn)
+    distinct = "singular values are read as distinct and positive"
     values = views.part_of_matrix("singular_values", x, (count,))
+    walk.note_on([values], distinct, eqn)
     if len(eqn.outvars) == 1:
         return [values]
     if eqn.params.get("full_matrices") and rows != columns:
         raise walk.refusal(eqn, index, "full matrices of singular vectors have no row")
     left = views.part_of_matrix("left_singular", x, (rows, count))
     right = views.part_of_matrix("right_singular", x, (count, columns))
+    walk.note_on([left, right], distinct, eqn)
     return [values, left, right]
 
 
@@ -115,9 +118,10 @@ def _qr(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     p = eqn.params
     if rows < columns or (p.get("full_matrices") and rows != columns) or p.get("pivoting"):
         raise walk.refusal(eqn, index, "only the thin form without pivots has a row")
-    walk.note("the operand of qr is read as one of full rank", eqn)
     left = views.part_of_matrix("qr_orthogonal", x, (rows, columns))
-    return [left, views.part_of_matrix("qr_triangular", x, (columns, columns))]
+    right = views.part_of_matrix("qr_triangular", x, (columns, columns))
+    walk.note_on([left, right], "the operand of qr is read as one of full rank", eqn)
+    return [left, right]
 
 
 def _lu(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
@@ -126,12 +130,12 @@ def _lu(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
     rows, columns = x.shape[-2:]
     if rows != columns:
         raise walk.refusal(eqn, index, "only square matrices have a row")
-    walk.note("the pivots of lu are read as fixed", eqn)
     lower, upper = (
         views.part_of_matrix(f"lu_{kind}", x, (rows, rows)) for kind in ("lower", "upper")
     )
     packed = views.add(views.add(lower, upper), views.eye(rows), -1)
     swap = views.part_of_matrix("lu_permutation", x, (rows, rows))
+    walk.note_on([lower, upper, swap], "the pivots of lu are read as fixed", eqn)
     places = views.array([sp.Integer(k) for k in range(rows)], (rows,))
     swaps = Unread(walk.refusal(eqn, index, "its pivots have no row"), eqn, tuple(operands), 1)
     return [packed, swaps, views.matmul(swap, places)]

@@ -309,6 +309,11 @@ class Walk:
         if text:
             self.notes.setdefault(f"{text} ({self.place(eqn)})")
 
+    def note_on(self, parts: Sequence[View], text: str, eqn: Any) -> None:
+        """Record what some results leave out, for the case that the formula holds one of them."""
+        for part in parts:
+            self.pending[part.node] = f"{text} ({self.place(eqn)})"
+
     def place(self, eqn: Any) -> compat.Source:
         """The line of an equation, or of the innermost call around it that has one."""
         found = (compat.source(each) for each in (eqn, *reversed(self.calls)))
