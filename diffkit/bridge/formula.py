@@ -317,7 +317,7 @@ class Formula:
         return f"<div>{self._show('mathml')}</div>" + (f"<ul>{notes}</ul>" if notes else "")
 
     def _show(self, style: Style, form: str = "matrix") -> str:
-        if self.is_elementwise and (self.shape or self.is_scalar):
+        if self.is_scalar or (self.shape and self._is_of_one_vector and self.is_elementwise):
             return show(compose(self.node).expr, style)
         from diffkit.tensor.printing import choice, layout
 
@@ -327,6 +327,12 @@ class Formula:
         if form == "differential":
             return layout.show(node, style, "differential", wrt=self.gradient_by)
         return layout.show(node, style, "index" if form == "index" else "matrix")
+
+    @property
+    def _is_of_one_vector(self) -> bool:
+        """Whether juxtaposition and powers cannot be taken for those of matrices."""
+        arrays = [each for each in self.inputs if each.shape]
+        return len(arrays) == 1 and len(arrays[0].shape) == 1
 
     def input(self, wrt: Wrt | None) -> Var:
         """The input `wrt` names.
