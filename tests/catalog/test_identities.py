@@ -30,8 +30,10 @@ def recorded() -> dict[str, tuple[str, ...]]:
 def judged(row: Identity) -> tuple[str, str, str, str]:
     """Status of the claim, of its LaTeX and of the wrong claim, and the repairing edit."""
     found = judge_identity(row)
-    edit = found.wrong.repair.edit if found.wrong and found.wrong.repair else "-"
-    statuses = (v.status if v else "-" for v in (found.claim, found.written, found.wrong))
+    repair = None if found.wrong is None else found.wrong.repair
+    edit = "-" if repair is None else repair.edit
+    verdicts = (found.claim, found.written, found.wrong)
+    statuses = ("-" if v is None else v.status for v in verdicts)
     return (*statuses, edit)
 
 
