@@ -218,8 +218,20 @@ def _sum(node: Add, sizes: Mapping[str, int]) -> Instruction:
 
 
 def _is_turned(node: Node, axes: Axes) -> bool:
-    """Whether a term is a large array with its axes in another order than those of the sum."""
-    return prod(node.shape) >= LEAST_TRANSPOSED and list(axes) != sorted(axes)
+    """Whether a term reads a large array with its axes in another order than those of the sum."""
+    size = prod(node.shape)
+    if size < LEAST_TRANSPOSED or list(axes) == sorted(axes):
+        return False
+    waiting = [node]
+    while waiting:
+        x = waiting.pop()
+        if isinstance(x, Einsum) and len(x.sizes) > len(x.out):
+            return True
+        if not isinstance(x, Einsum | Add | Map | Select | Affine):
+            return True
+        # An index equation is computed where it is used, and small operands stay in the cache.
+        waiting += [y for y in x.operands if prod(y.shape) == size]
+    return False
 
 
 def _coefficient(c: sp.Expr, sizes: Mapping[str, int]) -> int | float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from diffkit.backend.compat import x64
+from diffkit.bridge import hessian
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.structured import DiagonalPlusLowRank, KroneckerIdentity
@@ -310,3 +311,15 @@ def test_no_product_of_more_than_two_arrays_is_left_to_the_compiler():
     formula = lift(logistic, *[jnp.ones(s) for s in [(3,), (20, 3), (20,)]])
     (node,) = formula.hessian("w").structured().structure.nodes
     assert any(len(x.operands) > 2 for x in topological(node) if isinstance(x, Einsum))
+
+
+def test_a_hessian_whose_closed_form_is_dearer_is_left_to_jax(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    values = [jnp.asarray(rng.normal(size=shape)) for shape in [(5,), (9, 5), (9, 3)]]
+    monkeypatch.setattr(hessian, "TANGENT", 0.0)
+    called = []
+    original = hessian._by_jax
+    monkeypatch.setattr(hessian, "_by_jax", lambda *args: called.append(args) or original(*args))
+    lowered = lift(attention, *values).hessian("q").lower()
+    assert called
+    close(jax.jit(lowered)(*values), np.asarray(jax.hessian(attention)(*values)))
