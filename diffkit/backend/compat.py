@@ -10,6 +10,7 @@ import linecache
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ _BOOKKEEPING = frozenset(
     "out_shardings in_layouts out_layouts donated_invars ctx_mesh keep_unused inline "
     "compiler_options_kvs policy prevent_cse differentiated".split()
 )
+#: The user's setting while an `x64` block is open.
+_CALLERS_X64: ContextVar[bool | None] = ContextVar("callers_x64", default=None)
 _PACKAGE = str(Path(__file__).parent.parent)
 _PLACE = re.compile(r"^(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)$")
 
@@ -137,13 +140,25 @@ def _leaves(tree: Any) -> int:
 @contextmanager
 def x64(enabled: bool = True) -> Generator[None]:
     """Compute in float64 inside the block; the caller's setting is back afterwards."""
-    with jax.enable_x64(enabled):
-        yield
+    is_outermost = _CALLERS_X64.get() is None
+    token = _CALLERS_X64.set(x64_enabled()) if is_outermost else None
+    try:
+        with jax.enable_x64(enabled):
+            yield
+    finally:
+        if token is not None:
+            _CALLERS_X64.reset(token)
 
 
 def x64_enabled() -> bool:
     """Whether arrays made here may have 64 bits."""
     return bool(jax.config.jax_enable_x64)
+
+
+def callers_x64_enabled() -> bool:
+    """The setting outside of every `x64` block: that in which the user runs the function."""
+    outside = _CALLERS_X64.get()
+    return x64_enabled() if outside is None else outside
 
 
 def source(eqn: Any) -> Source:

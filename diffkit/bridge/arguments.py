@@ -8,6 +8,8 @@ import inspect
 import linecache
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -67,21 +69,9 @@ def bind(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
 ) -> tuple[list[tuple[str, Any]], Callable[..., Any], tuple[str, ...]]:
     """Named leaves of the arguments, a function of those leaves, and notes on what is static."""
-    if not callable(f):
-        raise UsageError(f"expected a JAX function, not {type(f).__name__}")
-    args, kwargs = _positional(f, args, kwargs)
-    names = _parameter_names(f, len(args))
-    _check_call(f, args, kwargs)
-    dynamic = _in_signature_order(f, {k: v for k, v in kwargs.items() if _is_array(v)})
-    static = {key: value for key, value in kwargs.items() if key not in dynamic}
-    keys = list(dynamic)
-    # a tuple, not the dict: JAX would sort the names, and the first one is differentiated
-    flat, tree = tree_flatten_with_path((args, tuple(dynamic.values())))
-    named = [
-        ((names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path), leaf)
-        for (side, which, *path), leaf in flat
-    ]
-    frozen = _frozen(named)
+    given = _Given.read(f, args, kwargs)
+    frozen, tree, static = given.frozen, given.tree, given.static
+    named, keys = given.named, given.keys
     leaves = [(name, _checked(name, leaf)) for name, leaf in named if name not in frozen]
 
     def call(*values: Any) -> Any:
@@ -93,6 +83,102 @@ def bind(
     notes = [f"{key}={value!r} is fixed" for key, value in sorted(static.items())]
     notes += [f"{name} ({_kind(leaf)}) is fixed" for name, leaf in frozen.items()]
     return leaves, call, tuple(notes)
+
+
+def leaf_names(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Name of an argument -> the names of its leaves, in the pytree that the argument is.
+
+    An argument that is one array has its own name; leaves that are no inputs are None.
+
+    >>> leaf_names(lambda p, x: 0, ({"W": 1.0, "b": 2.0}, 3.0), {})
+    {'p': {'W': 'p.W', 'b': 'p.b'}, 'x': 'x'}
+    """
+    given = _Given.read(f, args, kwargs)
+    names = [None if name in given.frozen else name for name, _ in given.named]
+    positional, keyword = jax.tree.unflatten(given.tree, names)
+    return dict(zip((*given.names, *given.keys), (*positional, *keyword), strict=True))
+
+
+def refuse_other_fixed(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    fixed: Mapping[str, Any],
+) -> None:
+    """Refuse a call whose leaves that are no inputs differ from those a formula was made for.
+
+    Raises:
+        UsageError: one does, or it is traced, so that its value is not known.
+    """
+    for name, leaf in _Given.read(f, args, kwargs).frozen.items():
+        if leaf is not fixed.get(name) and not _is_same(leaf, fixed.get(name)):
+            raise UsageError(
+                f"{name} ({_kind(leaf)}) is fixed in the formula; call it with the value it was "
+                "derived for, or derive it for the new one"
+            )
+
+
+def fixed_leaves(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Path and value of the leaves that are no inputs: keys, counters, flags."""
+    return _Given.read(f, args, kwargs).frozen
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    if isinstance(left, jax.core.Tracer):
+        return False
+    if _is_key(left):
+        left, right = jax.random.key_data(left), jax.random.key_data(right)
+    if _is_number(left):
+        return bool(np.array_equal(np.asarray(left), np.asarray(right)))
+    return bool(left == right)
+
+
+@dataclass(frozen=True)
+class _Given:
+    """Arguments of a call taken apart.
+
+    Args:
+        names: Names of the positional arguments.
+        keys: Names of the keywords that are arrays.
+        static: The other keywords.
+        named: Path and value of every leaf.
+        tree: How the leaves make up the arguments.
+    """
+
+    names: Sequence[str]
+    keys: Sequence[str]
+    static: Mapping[str, Any]
+    named: Sequence[tuple[str, Any]]
+    tree: Any
+
+    @classmethod
+    def read(
+        cls, f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> "_Given":
+        if not callable(f):
+            raise UsageError(f"expected a JAX function, not {type(f).__name__}")
+        args, kwargs = _positional(f, args, kwargs)
+        names = _parameter_names(f, len(args))
+        _check_call(f, args, kwargs)
+        dynamic = _in_signature_order(f, {k: v for k, v in kwargs.items() if _is_array(v)})
+        static = {key: value for key, value in kwargs.items() if key not in dynamic}
+        keys = list(dynamic)
+        # a tuple, not the dict: JAX would sort the names, and the first one is differentiated
+        flat, tree = tree_flatten_with_path((args, tuple(dynamic.values())))
+        named = [
+            ((names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path), leaf)
+            for (side, which, *path), leaf in flat
+        ]
+        return cls(names, keys, static, named, tree)
+
+    @cached_property
+    def frozen(self) -> dict[str, Any]:
+        """Leaves that are no inputs."""
+        return _frozen(self.named)
 
 
 def _frozen(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:

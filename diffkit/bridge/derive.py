@@ -63,17 +63,21 @@ class Derivation:
         target: What was differentiated.
         wrt: Name of the variable, or a tuple of names.
         order: Order of the derivative.
-        formula: The closed form; a tuple when `wrt` is one.
+        formula: The closed form; a tuple when `wrt` is one, a pytree when it names one.
         certificate: Numeric evidence from an independent route.
         written: One derivation in steps per variable; computed when they are asked for.
+        of_leaves: Makes a program of the formula's inputs one of the target's arguments.
     """
 
     target: Formula
     wrt: str | tuple[str, ...]
     order: int
-    formula: Formula | tuple[Formula, ...]
+    formula: Any
     certificate: Certificate
     written: Callable[[], tuple[Written | ArrayDerivation, ...]] = field(repr=False)
+    of_leaves: Callable[[Callable[..., Any]], Callable[..., Any]] = field(
+        default=lambda program: program, repr=False
+    )
 
     @cached_property
     def derivations(self) -> tuple[Written | ArrayDerivation, ...]:
@@ -93,7 +97,13 @@ class Derivation:
 
     @property
     def _formulas(self) -> tuple[Formula, ...]:
-        return self.formula if isinstance(self.formula, tuple) else (self.formula,)
+        if isinstance(self.formula, Formula):
+            return (self.formula,)
+        if isinstance(self.formula, tuple) and all(isinstance(f, Formula) for f in self.formula):
+            return self.formula
+        import jax
+
+        return tuple(jax.tree.leaves(self.formula))
 
     @property
     def _variables(self) -> tuple[str, ...]:
@@ -105,7 +115,10 @@ class Derivation:
 
         from diffkit.bridge.lower import lower
 
-        return jax.jit(lower(self.formula))
+        if isinstance(self.formula, Formula):
+            return self.of_leaves(jax.jit(lower(self.formula)))
+        tree, program = jax.tree.structure(self.formula), jax.jit(lower(self._formulas))
+        return self.of_leaves(lambda *args, **kwargs: tree.unflatten(program(*args, **kwargs)))
 
     def compile(self) -> Callable[..., Any]:
         """The lowered and jitted closed form, a function of the target's arguments."""
@@ -127,9 +140,7 @@ class Derivation:
         """The result, or with `steps` the whole derivation, in LaTeX."""
         if steps:
             return "\n".join(each.latex() for each in self.derivations)
-        if isinstance(self.formula, tuple):
-            return r" \\ ".join(each.latex(style) for each in self.formula)
-        return self.formula.latex(style)
+        return r" \\ ".join(each.latex(style) for each in self._formulas)
 
     def to_html(self) -> str:
         """The result and its steps as a self-contained HTML fragment, formulas as MathML."""

@@ -14,8 +14,9 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.arguments import bind
-from diffkit.bridge.derive import Certificate, Derivation, pick, read_domains
+from diffkit.bridge.derive import Certificate, Derivation, read_domains
 from diffkit.bridge.formula import Formula, Wrt
+from diffkit.bridge.selection import of_leaves, select
 from diffkit.core.domain import Domain
 from diffkit.core.errors import CertificateError, DomainError, UsageError
 from diffkit.numeric import matrix_sets
@@ -47,8 +48,8 @@ def derive_arrays(
         UsageError: an order above 2 by an array.
         CertificateError: the closed form disagrees with JAX's AD and with differences.
     """
-    names = pick(target, 0 if wrt is None else wrt)
-    each = names if isinstance(names, tuple) else (names,)
+    selection = select(target, f, args, kwargs, wrt)
+    each = selection.names
     formulas = _formulas(target, each, order)
     leaves, call, _ = bind(f, args, kwargs)
     domains = read_domains(target.names, domain, assume)
@@ -62,8 +63,15 @@ def derive_arrays(
     def written() -> tuple[ArrayDerivation, ...]:
         return tuple(_steps(target, name, order) for name in each)
 
-    formula = formulas if isinstance(names, tuple) else formulas[0]
-    return Derivation(target, names, order, formula, evidence, written)
+    return Derivation(
+        target,
+        selection.wrt,
+        order,
+        selection.result(formulas),
+        evidence,
+        written,
+        lambda program: of_leaves(program, f, args, kwargs),
+    )
 
 
 def _conventions(target: Formula, names: Sequence[str], order: int) -> tuple[str, ...]:

@@ -19,7 +19,6 @@ from diffkit.bridge.arguments import bind
 from diffkit.bridge.derive import (
     Certificate,
     Derivation,
-    pick,
     read_domains,
     refuse_flat,
     refuse_statement,
@@ -28,6 +27,7 @@ from diffkit.bridge.derive import (
 from diffkit.bridge.formula import Formula, Wrt
 from diffkit.bridge.lift import lift
 from diffkit.bridge.lower import lower
+from diffkit.bridge.selection import of_leaves, select
 from diffkit.core.domain import Domain
 from diffkit.core.errors import CertificateError, DomainError, UsageError
 from diffkit.symbolic.derivation import Derivation as Written
@@ -60,11 +60,11 @@ def derive_function(
         from diffkit.bridge.derive_arrays import derive_arrays
 
         return derive_arrays(target, f, args, kwargs, wrt, order, assume, domain)
-    names = pick(target, 0 if wrt is None else wrt)
+    selection = select(target, f, args, kwargs, wrt)
+    each = selection.names
     domains = read_domains(target.names, domain, assume)
     expr = target.composed().expr
     refuse_statement(expr)
-    each = names if isinstance(names, tuple) else (names,)
     formulas = tuple(target.nth(name, order, conventions=conventions) for name in each)
     for name, formula in zip(each, formulas, strict=True):
         refuse_flat(expr, formula.composed().expr, name)
@@ -73,10 +73,17 @@ def derive_function(
     evidence = [check.run(name, order, one) for name, one in zip(each, formulas, strict=True)]
 
     def written() -> tuple[Written, ...]:
-        return write_steps(target.sympy(), names, order, domains, conventions)
+        return write_steps(target.sympy(), each, order, domains, conventions)
 
-    formula = formulas if isinstance(names, tuple) else formulas[0]
-    return Derivation(target, names, order, formula, _worst(evidence, target), written)
+    return Derivation(
+        target,
+        selection.wrt,
+        order,
+        selection.result(formulas),
+        _worst(evidence, target),
+        written,
+        lambda program: of_leaves(program, f, args, kwargs),
+    )
 
 
 def _is_number_of_arrays(target: Formula) -> bool:

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 
 from diffkit.backend import compat
 from diffkit.bridge.static import Static
+from diffkit.core.errors import UsageError
 from diffkit.tensor import build
 from diffkit.tensor.views import View
 
@@ -53,8 +54,23 @@ def results_of(eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
     values = [_fixed(x, atom.aval) for x, atom in zip(operands, eqn.invars, strict=True)]
     if any(value is None for value in values):
         return None
+    _refuse_other_draws(eqn)
     with jax.ensure_compile_time_eval():
         return [Drawn(each) for each in compat.run_equation(eqn, values)]
+
+
+def _refuse_other_draws(eqn: Any) -> None:
+    """Refuse 64-bit draws of a function that the user runs in 32 bits: they are other numbers.
+
+    Raises:
+        UsageError: the equation is one.
+    """
+    if eqn.params.get("bit_width") == 64 and not compat.callers_x64_enabled():
+        raise UsageError(
+            "the function draws float64 numbers here and float32 ones in your configuration, which "
+            "are different numbers; draw them outside and pass them as an argument, give the "
+            "dtype (jnp.float32), or enable jax_enable_x64"
+        )
 
 
 def _fixed(operand: Any, aval: Any) -> Any | None:

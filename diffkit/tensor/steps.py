@@ -34,6 +34,7 @@ from diffkit.tensor.nodes import (
     var,
 )
 from diffkit.tensor.printing import layout
+from diffkit.tensor.printing.layout_nodes import spelt
 from diffkit.tensor.rewrite import replace
 from diffkit.tensor.substitute import substitute
 from diffkit.tensor.sweep import pullback
@@ -396,7 +397,7 @@ class _Differences:
 
 
 def _named(name: str, style: Style) -> str:
-    return render(Name(name), style)
+    return render(Name(spelt(name)), style)
 
 
 def _partial(name: str, style: Style) -> str:

@@ -66,23 +66,27 @@ def check(
     where = _domains(domain, assume)
     if callable(f) and not hasattr(f, "free_symbols"):
         from diffkit.verify.function import check_function
+        from diffkit.verify.pytrees import check_pytree
 
-        return check_function(
-            f,
-            claim,
-            *args,
-            judge=lambda question: judge_question(question, seed=seed, budget=budget),
-            wrt=wrt,
-            kind=kind,
-            order=order,
-            domain=where,
-            conventions=conventions,
-            points=points,
-            under=under,
-            options={"seed": seed, "budget": budget},
-            constants=constants,
-            **kwargs,
-        )
+        def ask(asked: Any, variable: Any) -> Verdict:
+            return check_function(
+                f,
+                asked,
+                *args,
+                judge=lambda question: judge_question(question, seed=seed, budget=budget),
+                wrt=variable,
+                kind=kind,
+                order=order,
+                domain=where,
+                conventions=conventions,
+                points=points,
+                under=under,
+                options={"seed": seed, "budget": budget},
+                constants=constants,
+                **kwargs,
+            )
+
+        return check_pytree(ask, f, claim, args, kwargs, wrt) if args or kwargs else ask(claim, wrt)
     if under:
         raise UsageError("under= transforms JAX functions; a formula has no program to transform")
     if args or kwargs:

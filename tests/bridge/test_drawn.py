@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffkit.backend import compat
+import diffkit as dk
 from diffkit.bridge.lift import lift
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DiffkitError, UsageError
 
 KEY, X = jax.random.key(7), np.array([1.0, -2.0, 0.5])
 
@@ -25,7 +25,7 @@ def dropout(x):
     ("function", "args"), [(noisy, (KEY, X)), (dropout, (X,))], ids=["noise", "dropout"]
 )
 def test_draws_are_constants_of_the_formula(function, args):
-    with compat.x64():
+    with jax.enable_x64(True):  # the user's own setting
         given = (*args[:-1], jnp.asarray(X))
         formula = lift(function, *given)
         assert formula.names == ("x",)
@@ -43,3 +43,15 @@ def test_another_key_gives_another_formula():
 def test_draws_that_depend_on_an_argument_are_refused():
     with pytest.raises(DiffkitError, match="lift"):
         lift(lambda seed, x: x * jax.random.normal(jax.random.key(seed)), 3, 1.0)
+
+
+def test_draws_that_are_others_in_the_users_configuration_are_refused():
+    with pytest.raises(UsageError, match="draws float64 numbers here and float32 ones"):
+        dk.derive(dropout, X)
+
+
+def test_draws_of_a_stated_dtype_are_the_users():
+    def function(x):
+        return jnp.sum(x * jax.random.normal(KEY, (3,), jnp.float32))
+
+    np.testing.assert_allclose(dk.derive(function, X)(X), jax.random.normal(KEY, (3,)), rtol=1e-6)
