@@ -169,6 +169,7 @@ def eliminate(
             _rename(pending, outside, used, sizes, state)
             or _sum_away(pending, outside, used, sizes, state)
             or _combine(pending, outside, used, sizes, state)
+            or _remove_bundle(pending, outside, used, sizes, state)
         )
         if not step:
             state.equations = sorted(set(pending), key=lambda e: (e.terms, e.offset, e.relation))
@@ -282,3 +283,81 @@ def _combine(
             pending.extend(merged.split(sizes))
             return True
     return False
+
+
+def _remove_bundle(
+    pending: list[Equation],
+    out: dict[int, int],
+    used: set[int],
+    sizes: dict[int, int],
+    state: Indices,
+) -> bool:
+    """Several labels that count through a range as one: m + 8 n for all m < 8 and n.
+
+    Where nobody else carries them, an equation that gives their number one value in the range is
+    summed away; a second one over the same number takes that value.
+    """
+    holders: dict[int, list[int]] = {}
+    for place, equation in enumerate(pending):
+        for label in equation.labels:
+            if label not in out and label not in used:
+                holders.setdefault(label, []).append(place)
+    for first, equation in enumerate(pending):
+        if equation.relation != "=":
+            continue
+        for places in {tuple(holders[label]) for label in equation.labels if label in holders}:
+            labels = [label for label in equation.labels if tuple(holders.get(label, ())) == places]
+            value = _value_of_bundle(equation, labels, sizes)
+            if value is None or len(labels) < 2 or len(places) > 2:
+                continue
+            merged = []
+            if len(places) == 2:
+                second = pending[places[1] if places[0] == first else places[0]]
+                found = _with_bundle(second, equation, labels, value)
+                if found is None:
+                    continue
+                merged = list(found.split(sizes))
+            for held in [pending[place] for place in places]:
+                pending.remove(held)
+            pending.extend(merged)
+            state.gone.update(labels)
+            return True
+    return False
+
+
+def _value_of_bundle(
+    equation: Equation, labels: Sequence[int], sizes: dict[int, int]
+) -> tuple[Terms, int] | None:
+    """What sum |c| k over the labels must be, where that always lies in their range.
+
+    The coefficients must be those of a mixed radix: 1, n_1, n_1 n_2, ..., all of one sign.
+    """
+    own = sorted(
+        ((c, label) for label, c in equation.terms if label in labels), key=lambda p: abs(p[0])
+    )
+    length = 1
+    sign = 1 if own[0][0] > 0 else -1
+    for c, label in own:
+        if c != sign * length:
+            return None
+        length *= sizes[label]
+    rest = tuple((label, -sign * c) for label, c in equation.terms if label not in labels)
+    offset = -sign * equation.offset
+    low, high = Equation(rest, offset, "=").span(sizes)
+    return (rest, offset) if low >= 0 and high < length else None
+
+
+def _with_bundle(
+    second: Equation, first: Equation, labels: Sequence[int], value: tuple[Terms, int]
+) -> Equation | None:
+    """The second equation with the number of the bundle known; None where it is another number."""
+    one, other = dict(first.terms), dict(second.terms)
+    scale = other[min(labels, key=lambda label: abs(one[label]))]
+    if any(other[label] != scale * abs(one[label]) for label in labels):
+        return None
+    terms, offset = value
+    names = [label for label, _ in second.terms if label not in labels]
+    coefficients = [c for label, c in second.terms if label not in labels]
+    names += [label for label, _ in terms]
+    coefficients += [scale * c for _, c in terms]
+    return Equation.of(names, coefficients, second.offset + scale * offset, second.relation)
