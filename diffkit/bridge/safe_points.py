@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import pairwise, product
+from random import Random
 
 import sympy as sp
 
@@ -24,7 +25,7 @@ _VALUES = tuple(
     map(sp.Rational, ("1/2", "-1/2", "1", "-1", "2", "-2", "0", "3", "-3", "10", "-10"))
 )
 #: Points tried before giving up.
-_TRIES = 3000
+_TRIES = 400
 
 
 def is_fragile(expr: sp.Basic) -> bool:
@@ -48,9 +49,16 @@ def _cached(expr: sp.Basic, where: sp.Basic) -> tuple[tuple[sp.Symbol, sp.Ration
     for tried, point in enumerate(_points(every, where)):
         if tried >= _TRIES:
             return None
-        if substitute(where, point) == sp.true and _is_smooth_at(expr, point):
+        if _holds(where, point) and _is_smooth_at(expr, point):
             return tuple((each, point[each]) for each in symbols)
     return None
+
+
+def _holds(where: sp.Basic, point: dict[sp.Symbol, sp.Rational]) -> bool:
+    try:
+        return substitute(where, point) == sp.true
+    except TypeError:  # a side of the comparison is undefined there
+        return False
 
 
 def safe_point(expr: sp.Basic, where: sp.Basic) -> dict[sp.Symbol, sp.Rational] | None:
@@ -70,7 +78,13 @@ def _points(symbols: list[sp.Symbol], where: sp.Basic) -> Iterator[dict[sp.Symbo
     near = [(low + high) / 2 for low, high in pairwise(bounds)]
     near += [bound + shift for bound in bounds for shift in (0, sp.S.Half, -sp.S.Half)]
     candidates = tuple(dict.fromkeys((*_VALUES, *near)))
-    for values in product(candidates, repeat=len(symbols)):
+    if len(candidates) ** len(symbols) <= _TRIES:
+        every = product(candidates, repeat=len(symbols))
+    else:
+        # In order, the first symbols would keep their first values; drawn, all of them move.
+        random = Random(0)
+        every = ([random.choice(candidates) for _ in symbols] for _ in range(_TRIES))
+    for values in every:
         yield dict(zip(symbols, values, strict=True))
 
 
@@ -86,6 +100,8 @@ def _is_smooth_at(expr: sp.Basic, point: dict[sp.Symbol, sp.Rational]) -> bool:
 
 def _is_finite(node: sp.Basic, point: dict[sp.Symbol, sp.Rational], shift: int) -> bool:
     # A slope is infinite only at the edge of a domain, and there one neighbour is outside.
+    # Floats: SymPy would factor the huge numbers in an exact rational power.
     tiny = sp.Rational(shift, 10**6)
-    value = substitute(node, {each: at + tiny for each, at in point.items()}).evalf(15)
+    near = {each: sp.Float(at + tiny, 30) for each, at in point.items()}
+    value = substitute(node, near).evalf(15)
     return bool(value.is_real and value.is_finite and abs(value) < 1e30)
