@@ -103,5 +103,8 @@ def _is_finite(node: sp.Basic, point: dict[sp.Symbol, sp.Rational], shift: int) 
     # Floats: SymPy would factor the huge numbers in an exact rational power.
     tiny = sp.Rational(shift, 10**6)
     near = {each: sp.Float(at + tiny, 30) for each, at in point.items()}
-    value = substitute(node, near).evalf(15)
+    try:
+        value = substitute(node, near).evalf(15)
+    except (ValueError, ArithmeticError):  # mpmath at a pole
+        return False
     return bool(value.is_real and value.is_finite and abs(value) < 1e30)
