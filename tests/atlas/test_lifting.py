@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections import Counter
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -71,3 +73,39 @@ def test_processes_find_what_one_finds():
     assert [(e.name, e.status, e.primitive) for e in one.attempts] == [
         (e.name, e.status, e.primitive) for e in two.attempts
     ]
+
+
+ROOT = Path(__file__).parents[2]
+#: Formulas the recorded survey holds at least.
+LEAST_LIFTED = 430
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return json.loads((ROOT / "docs" / "lifting_table.json").read_text(encoding="utf-8"))
+
+
+def test_the_recorded_survey_has_no_failure_and_enough_formulas(recorded):
+    found = Counter(each["status"] for each in recorded["attempts"])
+    assert found["failed"] == 0
+    assert found["lifted"] >= LEAST_LIFTED
+
+
+def test_every_recorded_formula_is_within_its_bounds_and_keeps_no_call(recorded):
+    for each in recorded["attempts"]:
+        if each["status"] == "lifted":
+            certificate = attempt.Certificate(**each["certificate"])
+            assert certificate.holds, each["name"]
+            assert not each["opaque"], each["name"]
+
+
+def test_every_recorded_refusal_says_why(recorded):
+    refused = [each for each in recorded["attempts"] if each["status"] == "refused"]
+    assert all(each["message"] for each in refused)
+
+
+def test_the_recorded_table_has_the_counts_of_the_recorded_survey(recorded):
+    table = (ROOT / "docs" / "lifting_table.md").read_text(encoding="utf-8")
+    found = Counter(each["status"] for each in recorded["attempts"])
+    total = [str(found[status]) for status in lifting.STATUSES]
+    assert f"| all | {' | '.join(total)} | {len(recorded['attempts'])} |" in table

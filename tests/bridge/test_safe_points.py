@@ -44,3 +44,12 @@ def test_what_is_tame_needs_no_guard(expr):
 )
 def test_what_may_be_infinite_needs_one(expr):
     assert is_fragile(expr)
+
+
+def test_an_undefined_comparison_and_a_pole_are_no_safe_points():
+    x, y = symbol("x"), symbol("y")
+    where = (x - y) / y > 0
+    point = safe_point(sp.gamma(x) ** y / y, where)
+    assert point is not None
+    assert point[y] != 0
+    assert where.subs(point) == sp.true
