@@ -1,6 +1,7 @@
 """The two sides of a claim about arrays as formulas of the same inputs."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -70,6 +71,10 @@ def truth_of(target: Formula, variable: str, kind: str) -> Formula:
     return target
 
 
+#: A relation or a rounding in place of a formula.
+_RELATION = re.compile(r"\s*(<|>|=|!=|≤|≥|~)")
+
+
 def tangent_name(variable: str) -> str:
     """Name of the tangent of a variable."""
     return f"d{variable}"
@@ -109,6 +114,11 @@ def read_claim(
     if callable(claim) and not isinstance(claim, Formula | sp.Basic):
         return _function(what, claim, inputs, shape)
     if isinstance(claim, str):
+        if _RELATION.match(claim):
+            raise UsageError(
+                f"{claim!r} is a relation, which is judged for formulas of numbers, not of arrays; "
+                "claim the derivative itself, or make the function one of numbers"
+            )
         return _written(claim, inputs, shape, constants, is_equal)
     if not isinstance(claim, Formula | sp.Basic):
         raise UsageError(

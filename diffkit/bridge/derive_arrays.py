@@ -16,6 +16,7 @@ from diffkit.backend import compat
 from diffkit.bridge.arguments import bind
 from diffkit.bridge.derive import Certificate, Derivation, read_domains
 from diffkit.bridge.formula import Formula, Wrt
+from diffkit.bridge.lower import array_function
 from diffkit.bridge.selection import of_leaves, select
 from diffkit.core.domain import Domain
 from diffkit.core.errors import CertificateError, DomainError, UsageError
@@ -70,7 +71,7 @@ def derive_arrays(
         selection.result(formulas),
         evidence,
         written,
-        lambda program: of_leaves(program, f, args, kwargs),
+        lambda program: of_leaves(array_function(program, target.inputs), f, args, kwargs),
     )
 
 
@@ -131,35 +132,57 @@ class _Judge:
         """
         place = self.target.names.index(name)
         points, worst, bound = [], 0.0, ROUNDING * EPS
+        notes: list[str] = []
         with compat.x64():
             ours, theirs = self.programs(place, order, formula)
-            for point in self.points():
+            for point, is_given in self.points():
                 found = self.compare(ours, theirs, point)
                 if found is None:
                     continue
                 error, allowed = found
-                points.append(
-                    {
-                        n: np.asarray(v).tolist()
-                        for n, v in zip(self.target.names, point, strict=True)
-                    }
-                    if sum(np.size(v) for v in point) <= MOST_ENTRIES
-                    else {}
-                )
+                if not np.isfinite(error):
+                    where = "the given point" if is_given else "a random point"
+                    notes.append(
+                        f"the closed form by {name} is not finite at {where}, where JAX's AD is"
+                    )
+                    continue
+                if error > allowed and is_given and self.is_kink(ours, theirs, point):
+                    notes.append(
+                        f"the given point is a kink: JAX's AD takes another value by {name} there"
+                    )
+                    continue
+                points.append(self.as_data(point))
                 if error > allowed:
                     raise CertificateError(
                         f"the closed form of the derivative by {name} and JAX's AD differ by "
-                        f"{error:.1e} (allowed {allowed:.1e}); a custom rule of the function may "
-                        "be wrong (dk.verify tells), or this is a defect of diffkit: report it"
+                        f"{error:.1e} (allowed {allowed:.1e}): the function holds stop_gradient, "
+                        "an index out of range or a custom rule, which AD differentiates as it is "
+                        "told (dk.verify tells), or this is a defect of diffkit: report it"
                     )
                 if error * bound >= worst * allowed:
                     worst, bound = error, allowed
         if not points:
             raise DomainError(
-                f"{self.target.name or 'f'} is finite at none of {POINTS + 1} points; say where it "
-                'is defined, for example domain={"S": "spd"}'
+                f"{self.target.name or 'f'} or its derivative is finite at none of {POINTS + 1} "
+                'points; say where it is defined, for example domain={"S": "spd"}'
             )
-        return Certificate(tuple(points), worst, bound, "JAX's AD in float64")
+        notes = list(dict.fromkeys(notes))
+        return Certificate(tuple(points), worst, bound, "JAX's AD in float64", tuple(notes))
+
+    def is_kink(self, ours: Any, theirs: Any, point: list[Any]) -> bool:
+        """Whether both derivatives agree beside a point at which they differ."""
+        random = np.random.default_rng(2)
+        for _ in range(POINTS):
+            beside = [
+                v + 2.0**-10 * (1 + np.abs(v)) * random.normal(size=np.shape(v))
+                if jnp.issubdtype(jnp.asarray(v).dtype, jnp.floating)
+                else v
+                for v in point
+            ]
+            found = self.compare(ours, theirs, beside)
+            if found is None or not found[0] <= found[1]:
+                return False
+        return True
 
     def as_data(self, point: list[Any]) -> dict[str, Any]:
         """A point by name; the values of a large one are left out."""
@@ -203,13 +226,25 @@ class _Judge:
 
         if order == 0:
             return value
-        program = jax.grad(value, place) if not self.target.shape else jax.jacrev(value, place)
+        if not self.has_reverse_mode(value, place):
+            program = jax.jacfwd(value, place)
+        else:
+            program = jax.grad(value, place) if not self.target.shape else jax.jacrev(value, place)
         for _ in range(order - 1):
             program = jax.jacfwd(program, place)
         return program
 
+    def has_reverse_mode(self, value: Callable[..., Any], place: int) -> bool:
+        """Whether JAX can transpose the function: loops of open length it cannot."""
+        (point, _), *_ = self.points()
+        try:
+            jax.eval_shape(jax.jacrev(value, place), *point)
+        except ValueError:
+            return False
+        return True
+
     def compare(self, ours: Any, theirs: Any, point: list[Any]) -> tuple[float, float] | None:
-        """Relative error and what is allowed; None where the function is not finite."""
+        """Relative error, and what is allowed; None where AD is not finite."""
         a, b = np.asarray(ours(*point)), np.asarray(theirs(*point))
         if not np.all(np.isfinite(b)):
             return None
@@ -220,6 +255,8 @@ class _Judge:
             else v
             for v in point
         ]
+        if not np.all(np.isfinite(a)):
+            return np.inf, ROUNDING * EPS
         scale = max(float(np.max(np.abs(b), initial=0.0)), float(np.max(np.abs(a), initial=0.0)))
         if scale == 0:
             return 0.0, ROUNDING * EPS
@@ -227,15 +264,15 @@ class _Judge:
         error = float(np.max(np.abs(a - b), initial=0.0))
         return error / scale, ROUNDING * EPS + CONDITION * spread / scale
 
-    def points(self) -> list[list[Any]]:
-        """The given point, if it is one, then random ones within the domains."""
+    def points(self) -> list[tuple[list[Any], bool]]:
+        """The given point, if it is one, then random ones within the domains; which is given."""
         random = np.random.default_rng(0)
         found = []
         if not any(isinstance(value, jax.ShapeDtypeStruct) for value in self.values):
-            found.append([self._wide(value) for value in self.values])
+            found.append(([self._wide(value) for value in self.values], True))
         for _ in range(POINTS):
             pairs = zip(self.target.inputs, self.values, strict=True)
-            found.append([self._drawn(each, value, random) for each, value in pairs])
+            found.append(([self._drawn(each, value, random) for each, value in pairs], False))
         return found
 
     @staticmethod

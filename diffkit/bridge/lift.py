@@ -68,6 +68,8 @@ def lift(
     x*sigmoid(x)
     """
     leaves, call, static_note = bind(f, args, kwargs)
+    if assume is not None and not isinstance(assume, Mapping):
+        raise UsageError(f'assume= maps names to domains, as {{"S": "spd"}}; not {assume!r}')
     try:
         traced = compat.trace(call, *(value for _, value in leaves))
     except jax.errors.ConcretizationTypeError as error:

@@ -130,7 +130,13 @@ class Subject:
             return program(*leaves)
 
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-        parameters = [inspect.Parameter(name.replace(".", "_"), kind) for name in self.names]
+        names = [name.replace(".", "_") for name in self.names]
+        if len(set(names)) < len(names):
+            raise UsageError(
+                f"two of {', '.join(self.names)} have one name in claims, where a dot is _; "
+                "rename one"
+            )
+        parameters = [inspect.Parameter(name, kind) for name in names]
         named.__signature__ = inspect.Signature(parameters)  # ty: ignore[missing-attribute]
         named.__name__ = self.name
         return named

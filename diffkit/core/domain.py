@@ -65,6 +65,10 @@ class Domain:
         """
         if isinstance(text, Domain):
             return text
+        if not isinstance(text, str):
+            raise UsageError(
+                f'a domain is text such as "positive", "(0, 1)" or "symmetric", not {text!r}'
+            )
         name = text.strip().lower()
         if name in _NAMED:
             return cls(*_NAMED[name])

@@ -44,8 +44,11 @@ Array = Any
 
 #: Points at which two sides must agree; each is another draw of inputs and atoms.
 TRIALS = 3
-#: Draws in search of a point where all roots and inverses exist.
-MOST_DRAWS = 60
+#: The same where roots are taken: sqrt(t^2) = t holds where t is a square, at every second point,
+#: as it holds for positive t.  A law that needs such a sign passes all of these by chance of 2^-32.
+ROOT_TRIALS = 32
+#: Draws in search of a first point where all roots and inverses exist, and of all the points.
+MOST_DRAWS, MOST_ROOT_DRAWS = 60, 600
 #: Beyond this many entries of all nodes together identity testing is not attempted.
 MOST_ENTRIES = 4_000_000
 #: exp(c u) is a whole power of the atom exp(u / PARTS) for c a multiple of 1/PARTS.
@@ -108,28 +111,73 @@ def _under_its_laws(root: Node) -> Node:
     return replace(normal_form(root), changes) if changes else root
 
 
+def agree_exactly(left: Node, right: Node, sizes: Mapping[str, int]) -> bool:
+    """Whether identity testing finds two nodes equal as they stand."""
+    try:
+        return _test(left, right, sizes).is_equal
+    except Inconclusive:
+        return False
+
+
 def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:
+    """Test with roots as atoms, and then with the roots that exist modulo the prime."""
     order = list(topological(left, right))
     if sum(int(np.prod(n.shape, dtype=np.int64)) for n in order) > MOST_ENTRIES:
         raise Inconclusive("the arrays are too large")
-    passed = 0
-    for seed in range(MOST_DRAWS):
-        draw = _Draw(seed, sizes, keeps_roots=seed < MOST_DRAWS // 2)
-        try:
-            a, b = draw.values(order, left, right)
-        except (NotASquare, Singular):
-            continue
-        if np.any(a != b):
-            if draw.has_atoms:
-                return Equality(False, "identity testing knows no law that makes the sides equal")
-            return Equality(False, "identity testing tells the sides apart", differs=True)
-        passed += 1
-        if passed == TRIALS:
-            bound = min(degree(left) + degree(right), 10**8)
-            error = (bound / PRIME) ** TRIALS
-            method = f"identity testing at {TRIALS} points modulo 2^31 - 1"
-            return Equality(True, f"{method}, wrong with probability < {error:.0e}", error)
-    raise Inconclusive("no random point was found where all roots and inverses exist")
+    trials = _Trials(order, left, right, sizes)
+    try:
+        found = trials.run(keeps_roots=False)
+        if found.is_equal or not trials.has_roots:
+            return found
+    except Inconclusive:
+        if not trials.has_roots:
+            raise
+    return trials.run(keeps_roots=True)
+
+
+class _Trials:
+    """Random points at which two sides are compared."""
+
+    def __init__(
+        self, order: Sequence[Node], left: Node, right: Node, sizes: Mapping[str, int]
+    ) -> None:
+        self.order, self.left, self.right, self.sizes = order, left, right, sizes
+        self.has_roots = False
+
+    def run(self, keeps_roots: bool) -> Equality:
+        """Compare at points until enough agree or one tells the sides apart.
+
+        Raises:
+            Inconclusive: no point was found where all roots and inverses exist.
+        """
+        passed = 0
+        for seed in range(MOST_ROOT_DRAWS):
+            if seed >= MOST_DRAWS and not passed:
+                break
+            draw = _Draw(seed, self.sizes, keeps_roots)
+            try:
+                a, b = draw.values(self.order, self.left, self.right)
+            except (NotASquare, Singular):
+                continue
+            finally:
+                self.has_roots |= draw.met_roots
+            if np.any(a != b):
+                if draw.has_atoms:
+                    return Equality(
+                        False, "identity testing knows no law that makes the sides equal"
+                    )
+                return Equality(False, "identity testing tells the sides apart", differs=True)
+            passed += 1
+            if passed == (ROOT_TRIALS if draw.takes_roots else TRIALS):
+                return self.proved(passed, draw.takes_roots)
+        raise Inconclusive("too few random points were found where all roots and inverses exist")
+
+    def proved(self, passed: int, takes_roots: bool) -> Equality:
+        """The sides agreed at so many points."""
+        bound = min(degree(self.left) + degree(self.right), 10**8)
+        error = (bound / PRIME) ** TRIALS + (2.0**-passed if takes_roots else 0.0)
+        method = f"identity testing at {passed} points modulo 2^31 - 1"
+        return Equality(True, f"{method}, wrong with probability < {error:.0e}", error)
 
 
 def _stable_hash(text: str) -> int:
@@ -149,6 +197,8 @@ class _Draw:
         self.random = np.random.default_rng(seed)
         self.known: dict[Node, Array] = {}
         self.has_atoms = False
+        #: Whether a root occurs, and whether the values rest on signs drawn at random.
+        self.met_roots = self.takes_roots = False
 
     def values(self, order: Sequence[Node], *roots: Node) -> list[Array]:
         """The values of the roots."""
@@ -174,7 +224,12 @@ class _Draw:
             lower = np.tril(drawn)
             return (lower + np.swapaxes(np.tril(drawn, -1), -1, -2)) % PRIME
         if "orthogonal" in facts:
-            return orthogonal(node.shape[-1], self.uniform)
+            # reflections too: det = 1 holds for rotations alone
+            self.takes_roots = True
+            sign = int(self.random.integers(2))
+            drawn = orthogonal(node.shape[-1], self.uniform)
+            drawn[..., 0, :] = drawn[..., 0, :] * (PRIME - 1 if sign else 1) % PRIME
+            return drawn
         if "triangular" in facts:
             return np.tril(drawn)
         if "simplex" in facts:
@@ -313,6 +368,7 @@ class _Draw:
                 gram = modular.inverse(modular.matmul(x, transposed))
                 return modular.matmul(transposed, gram)
             case "cholesky":
+                self.met_roots = self.takes_roots = True
                 half = (PRIME + 1) // 2
                 return modular.cholesky((x + transposed) % PRIME * half % PRIME)
             case "inverse_gaps":
@@ -383,7 +439,9 @@ class _Draw:
 
     def root(self, base: Array, q: int) -> Array:
         """The q-th root: exact for q a power of two while that is possible, else an atom."""
+        self.met_roots = True
         if self.keeps_roots and q & (q - 1) == 0:
+            self.takes_roots = True
             while q > 1:
                 base, q = modular.root(base), q // 2
             return base

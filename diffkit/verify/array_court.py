@@ -152,8 +152,8 @@ class Court:
         scale = max(float(np.max(np.abs(true), initial=0.0)), 1e-300)
         error = np.abs(claimed - true)
         error = np.where(np.isfinite(error), error, inf)
-        place = np.unravel_index(int(np.argmax(error)), true.shape) if true.shape else ()
-        worst = float(error[place]) if true.shape else float(error)
+        place = np.unravel_index(int(np.argmax(error)), true.shape) if error.size else ()
+        worst = float(np.max(error, initial=0.0))
         allowed = ROUNDING * EPS * scale + CONDITION * spread
         return Reading(point, true, claimed, worst, allowed, tuple(map(int, place)))
 

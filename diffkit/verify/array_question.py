@@ -71,6 +71,8 @@ def read_question(
 ) -> ArrayQuestion:
     """Read the claimed side in the names of the target, and note the question as text."""
     variable = what.variable.replace(".", "_")
+    if not what.values[what.wrt].size and kind != "value":
+        raise UsageError(f"{what.variable} is empty, so nothing is claimed; give a longer example")
     truth = truth_of(target, variable, kind)
     node = truth.whole
     claimed = read_claim(

@@ -67,6 +67,8 @@ def find_repair(question: ArrayQuestion) -> tuple[str, Repair, str] | None:
         kept = [_same_edit(other, candidate.edit) for other in others]
         is_general = bool(others) and all(kept)
         equality = prove_equal_nodes(question.truth.whole, candidate.node, _named_sizes(question))
+        if equality.differs:
+            continue
         rank = (equality.is_equal, is_general)
         if best is None or rank > best[0]:
             is_everywhere = (

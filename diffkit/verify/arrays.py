@@ -166,6 +166,14 @@ def _proved(
     failing: Reading | None,
 ) -> Verdict:
     agreeing = [r for r in readings if r.is_finite]
+    if failing is not None and not np.all(np.isfinite(failing.claimed)):
+        return _verdict(
+            question,
+            "undecided",
+            scope=f"{equality.method} in real arithmetic, but the claim is not finite at a judged "
+            "point where the truth is: it is outside the domain of the claim, or overflows; "
+            "give domain= or another example",
+        )
     if failing is not None:
         raise CertificateError(
             f"a proof of {_left(question)} = {question.claimed.shown} ({equality.method}) is "

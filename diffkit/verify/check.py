@@ -1,9 +1,11 @@
 """`dk.check`: is the claimed derivative right?"""
 
 from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
 from diffkit.core.claim import Kind
+from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 from diffkit.tensor.notation.scalar_latex import is_latex, read_scalar_latex
@@ -64,6 +66,7 @@ def check(
     if budget not in BUDGETS:
         raise UsageError(f"budget={budget!r}; write one of: {', '.join(BUDGETS)}")
     where = _domains(domain, assume)
+    _check_constants(constants)
     if callable(f) and not hasattr(f, "free_symbols"):
         from diffkit.verify.function import check_function
         from diffkit.verify.pytrees import check_pytree
@@ -136,9 +139,26 @@ def _formula(side: Any) -> Any:
     return expression() if callable(expression) else side
 
 
+def _check_constants(constants: Any) -> None:
+    is_read = constants is None or (
+        isinstance(constants, Mapping)
+        and all(isinstance(n, Integral) and not isinstance(n, bool) for n in constants.values())
+    )
+    if not is_read:
+        raise UsageError(
+            f'constants= maps size letters to whole numbers, as {{"n": 7}}; not {constants!r}'
+        )
+
+
 def _domains(
     domain: Mapping[str, Any] | str | None, assume: Mapping[str, Any] | None
 ) -> Mapping[str, Any] | str | None:
+    for name, given in (("assume", assume), ("domain", domain)):
+        is_text = name == "domain" and isinstance(given, str | Domain)
+        if given is not None and not is_text and not isinstance(given, Mapping):
+            raise UsageError(
+                f'{name}= maps names to domains, as {{"x": "positive"}}; not {given!r}'
+            )
     if not assume:
         return domain
     if isinstance(domain, str):
