@@ -6,6 +6,7 @@ It shares no code with `bridge.lower`, and reads vocabulary functions by their d
 import math
 from collections.abc import Callable, Mapping
 from functools import reduce as fold
+from itertools import combinations
 from typing import Any
 
 import mpmath
@@ -32,10 +33,15 @@ from diffkit.tensor.nodes import (
 )
 
 Array = Any
+#: Labels that `np.einsum` can tell apart.
+MOST_LABELS = 52
 
 
 def evaluate(
-    root: Node, values: Mapping[str, Array], sizes: Mapping[str, int] | None = None
+    root: Node,
+    values: Mapping[str, Array],
+    sizes: Mapping[str, int] | None = None,
+    known: dict[Node, Array] | None = None,
 ) -> Any:
     """The value of a node.
 
@@ -43,15 +49,17 @@ def evaluate(
         root: Any node; an `Opaque` one is run by its payload.
         values: Name of an input -> its array.
         sizes: Value of size symbols in coefficients.
+        known: Values of nodes at the same inputs; those that are computed are added.
 
     Raises:
         UnknownNameError: an input has no value.
         UnsupportedFunction: a node or function without a rule.
     """
-    done: dict[Node, Array] = {}
+    done: dict[Node, Array] = {} if known is None else known
     with np.errstate(all="ignore"):
         for node in topological(root):
-            done[node] = _value(node, done, values, sizes or {})
+            if node not in done:
+                done[node] = _value(node, done, values, sizes or {})
     return done[root]
 
 
@@ -84,8 +92,7 @@ def _value(
                 total = total + _coefficient(c, sizes) * _lay(x, a, node)
             return total
         case Einsum():
-            pairs = [p for x, ls in zip(operands, node.labels, strict=True) for p in (x, list(ls))]
-            return np.einsum(*pairs, list(node.out), optimize="greedy")
+            return _contracted(list(zip(operands, node.labels, strict=True)), node.out)
         case Reduce():
             return _REDUCTIONS[node.kind](operands[0], node.axes)
         case LinOp():
@@ -94,6 +101,32 @@ def _value(
         case Opaque():
             return np.asarray(node.payload.run(*operands)[node.index])
     raise UnsupportedFunction(f"{type(node).__name__} {node.key} has no value here")
+
+
+def _contracted(factors: list[tuple[Array, tuple[int, ...]]], out: tuple[int, ...]) -> Array:
+    """A product over labels; one of more labels than NumPy has letters is done in steps."""
+    sizes = {l: n for x, ls in factors for l, n in zip(ls, np.shape(x), strict=True)}
+    while len({l for _, labels in factors for l in labels}) > MOST_LABELS:
+        pairs = combinations(range(len(factors)), 2)
+        options = ((_between(factors, i, j, out), i, j) for i, j in pairs)
+        kept, i, j = min(options, key=lambda o: math.prod(sizes[l] for l in o[0]))
+        rest = [f for k, f in enumerate(factors) if k not in (i, j)]
+        factors = [(_einsum([factors[i], factors[j]], kept), kept), *rest]
+    return _einsum(factors, out)
+
+
+def _between(
+    factors: list[tuple[Array, tuple[int, ...]]], i: int, j: int, out: tuple[int, ...]
+) -> tuple[int, ...]:
+    """Labels of the product of two factors that somebody else, or the result, still needs."""
+    needed = {*out, *(l for k, (_, ls) in enumerate(factors) if k not in (i, j) for l in ls)}
+    return tuple(dict.fromkeys(l for l in (*factors[i][1], *factors[j][1]) if l in needed))
+
+
+def _einsum(factors: list[tuple[Array, tuple[int, ...]]], out: tuple[int, ...]) -> Array:
+    names = {l: k for k, l in enumerate(dict.fromkeys(l for _, ls in factors for l in ls))}
+    pairs = [p for x, labels in factors for p in (x, [names[l] for l in labels])]
+    return np.einsum(*pairs, [names[l] for l in out], optimize="greedy")
 
 
 def indicator_array(node: Affine) -> Array:

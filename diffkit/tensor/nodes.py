@@ -64,11 +64,18 @@ class Node:
     @property
     def digest(self) -> str:
         """A name of the structure that is the same in every process; canonical orders use it."""
-        for node in topological(self):
-            if not node._digest:
-                parts = (type(node).__name__, *map(_spell, node.key), *node._operand_digests())
-                text = hashlib.blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
-                object.__setattr__(node, "_digest", text)
+        stack: list[Node] = [] if self._digest else [self]
+        while stack:
+            node = stack[-1]
+            # A node has its name only after everything below it has.
+            nameless = [operand for operand in node.operands if not operand._digest]
+            if nameless:
+                stack.extend(nameless)
+                continue
+            parts = (type(node).__name__, *map(_spell, node.key), *node._operand_digests())
+            text = hashlib.blake2b("|".join(parts).encode(), digest_size=12).hexdigest()
+            object.__setattr__(node, "_digest", text)
+            stack.pop()
         return self._digest
 
     def _operand_digests(self) -> tuple[str, ...]:

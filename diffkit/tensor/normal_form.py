@@ -42,6 +42,8 @@ Product = tuple[sp.Expr, list[Factor]]
 #: Normal forms that were computed, for as long as their formulas live.
 _KNOWN: WeakKeyDictionary[Node, Node] = WeakKeyDictionary()
 
+_WIDTHS: WeakKeyDictionary[Node, int] = WeakKeyDictionary()
+
 #: Terms a product of sums may be multiplied out into.
 MOST_TERMS = 256
 
@@ -284,9 +286,8 @@ def _opened_products(node: Einsum) -> Iterator[Product]:
     choices: list[list[Product]] = []
     budget = MOST_TERMS
     for x, labels in node.factors:
-        options = list(_options(x, labels, fresh))
-        if len(options) > budget:
-            options = [(sp.S.One, [(x, labels)])]
+        is_small = _width(x) <= budget
+        options = list(_options(x, labels, fresh)) if is_small else [(sp.S.One, [(x, labels)])]
         budget //= max(len(options), 1)
         choices.append(options)
     for choice in cartesian(*choices):
@@ -296,6 +297,17 @@ def _opened_products(node: Einsum) -> Iterator[Product]:
             coefficient *= c
             factors += parts
         yield coefficient, factors
+
+
+def _width(node: Node) -> int:
+    """How many products `_options` opens a factor into, counted without opening it."""
+    if not isinstance(node, Add | Einsum):
+        return 1
+    found = _WIDTHS.get(node)
+    if found is None:
+        parts = [_width(x) for x in node.operands]
+        found = _WIDTHS[node] = sum(parts) if isinstance(node, Add) else prod(parts)
+    return found
 
 
 def _options(node: Node, labels: Labels, fresh: list[int]) -> Iterator[Product]:

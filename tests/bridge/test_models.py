@@ -248,12 +248,15 @@ def size(depth):
 
 def test_nodes_grow_linearly_with_depth():
     four, eight, twelve = map(size, (4, 8, 12))
-    assert twelve - eight == eight - four
-    assert twelve < 30 * 12
+    # 38, 75 and 110: which factors are joined first depends on names, by a node or two.
+    assert abs((twelve - eight) - (eight - four)) <= 4
+    assert twelve < 12 * 12
 
 
 def test_a_net_of_twelve_layers_is_derived_within_seconds():
     f, args = deep(12)
     start = time.perf_counter()
-    gradients(f, args)
+    _, found = gradients(f, args)
     assert time.perf_counter() - start < 10
+    assert all(map(str, found))
+    assert time.perf_counter() - start < 30

@@ -4,10 +4,12 @@ import pytest
 import sympy as sp
 
 from diffkit.core.errors import CertificateError
+from diffkit.symbolic.vocabulary import FUNCTIONS
 from diffkit.tensor import build, normal_form
 from diffkit.tensor import views as v
 from diffkit.tensor.fingerprint import check_unchanged
 from diffkit.tensor.nodes import var
+from diffkit.tensor.sweep import gradient
 
 A, B = v.view(var("A", (3, 3))), v.view(var("B", (3, 3)))
 PRODUCT = v.dense(v.matmul(A, v.add(A, B)))
@@ -41,3 +43,13 @@ def test_a_wrong_rule_of_the_normal_form_never_returns(monkeypatch):
     normal_form._KNOWN.clear()
     with pytest.raises(CertificateError):
         normal_form.normal_form(PRODUCT)
+
+
+def test_rounding_in_a_deep_net_is_no_change():
+    """Terms that are multiplied out cancel in every layer; only exact arithmetic sees that."""
+    weights = [var(f"W{k:02}", (6, 6)) for k in range(9)]
+    root = v.view(var("x", (5, 6)))
+    for weight in weights:
+        root = v.elementwise(FUNCTIONS["silu"], v.matmul(root, v.view(weight)))
+    (slope,) = gradient(v.dense(v.total(root)), weights[:1])
+    assert normal_form.normal_form(slope).shape == (6, 6)
