@@ -4,7 +4,8 @@ Question: is the derivative of tanh and swish nested in each other 18 deep there
 from a JAX function and from formula text?  SymPy's `diff` of the same expression is the peer.
 
 Correctness comes first: the derivative is lowered and compared with `jax.grad` at points.  Times
-are medians with all caches emptied before each call (a first derivation in a running program);
+are medians with all caches emptied before each call (a first derivation in a running program), in
+CPU seconds of the process, for nothing here runs in parallel and a busy machine shall not count;
 `trace` is `jax.make_jaxpr` alone and is part of `lift`.
 
 Run `python benchmarks/derivation.py` or `--quick`.
@@ -12,6 +13,8 @@ Run `python benchmarks/derivation.py` or `--quick`.
 
 import argparse
 from collections.abc import Callable
+from statistics import median
+from time import process_time
 from typing import Any
 
 import harness
@@ -65,6 +68,18 @@ def error(depth: int) -> float:
     return max(float(np.max(np.abs(each - true) / np.abs(true))) for each in found)
 
 
+def cold(contenders: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
+    """Median CPU seconds of a call after all caches were emptied, contenders in turn."""
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            harness.forget()
+            start = process_time()
+            run()
+            samples[name].append(process_time() - start)
+    return {name: median(values) for name, values in samples.items()}
+
+
 def measure(depth: int, rounds: int) -> dict[str, Any]:
     f, formula, read = program(depth), lift(program(depth), 1.0), Formula.from_text(text(depth))
     contenders: dict[str, Callable[[], Any]] = {
@@ -76,11 +91,11 @@ def measure(depth: int, rounds: int) -> dict[str, Any]:
         "text_grad": lambda: read.grad(),
         "text": lambda: Formula.from_text(text(depth)).grad(),
     }
-    times = harness.cold(contenders, rounds)
+    times = cold(contenders, rounds)
     row = {f"{name}_ms": 1e3 * times[name] for name in contenders}
     if depth <= DEEPEST_SYMPY:
         expr = expression(depth)
-        peer = harness.cold({"sympy": lambda: sp.diff(expr)}, 1)
+        peer = cold({"sympy": lambda: sp.diff(expr)}, 1)
         row["sympy_ms"] = 1e3 * peer["sympy"]
         row["sympy/code"] = row["sympy_ms"] / row["code_ms"]
     is_fast = max(row["code_ms"], row["text_ms"]) <= ALLOWED_MS
