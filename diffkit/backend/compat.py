@@ -254,4 +254,11 @@ def _same_params(left: Mapping[str, Any], right: Mapping[str, Any]) -> bool:
 def _same_param(left: Any, right: Any) -> bool:
     if hasattr(left, "eqns"):
         return hasattr(right, "eqns") and same_jaxpr(left, right)
+    if isinstance(left, tuple | list):
+        # branches of a cond, the four programs of a linear solve: equal, not identical
+        return (
+            type(left) is type(right)
+            and len(left) == len(right)
+            and all(_same_param(a, b) for a, b in zip(left, right, strict=True))
+        )
     return type(left) is type(right) and bool(np.all(left == right))

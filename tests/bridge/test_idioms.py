@@ -93,3 +93,21 @@ def test_what_a_name_means_has_the_value_of_its_program(row):
     exact = evaluate(expr, dict(zip([n.name for n in names], point, strict=True)), 20)
     computed = lower(f[row.name](*names), names)(*map(float, point))
     assert float(computed) == pytest.approx(float(exact), rel=3e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda S: jnp.linalg.slogdet(S)[1],
+        lambda S: jnp.linalg.inv(S),
+        lambda S: jnp.linalg.det(S),
+        lambda S: jnp.linalg.pinv(S),
+        jax.scipy.linalg.expm,
+    ],
+    ids=["slogdet", "inv", "det", "pinv", "expm"],
+)
+def test_a_library_function_is_known_after_jax_forgot_its_traces(function):
+    matrix = jnp.eye(3) * 2
+    before = lift(function, matrix)
+    jax.clear_caches()
+    assert lift(function, matrix).node is before.node
