@@ -57,7 +57,5 @@ def equations(jaxpr: Any) -> Iterator[Any]:
     """Every equation of a jaxpr, those of loops, branches and calls included."""
     for eqn in compat.open_jaxpr(jaxpr)[0].eqns:
         yield eqn
-        for value in eqn.params.values():
-            for inner in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(inner, "eqns") or hasattr(inner, "jaxpr"):
-                    yield from equations(inner)
+        for inner in compat.inner_jaxprs(eqn):
+            yield from equations(inner)

@@ -2,13 +2,14 @@
 
 Since 0.12 `make_jaxpr` returns a `Jaxpr` where it returned a `ClosedJaxpr`, sub-jaxprs in
 equation parameters lost the same wrapper, and `scan` describes its arguments by flat trees
-(`ft_in`) instead of `num_consts` and `num_carry`.  Nobody asks `isinstance(x, ClosedJaxpr)`;
-`open_jaxpr` answers on every generation.
+(`ft_in`) instead of `num_consts` and `num_carry`; `custom_root` and others became objects that
+say what they compute (`call_hi_primitive`).  Nobody asks `isinstance(x, ClosedJaxpr)`;
+`open_jaxpr`, `called_jaxpr` and `inner_jaxprs` answer on every generation.
 """
 
 import linecache
 import re
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -20,8 +21,15 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import Literal
 
+#: Primitives that run an inner jaxpr; rules of differentiation they carry are not used.
+CALLS: frozenset[str] = frozenset(
+    "call_hi_primitive checkpoint closed_call composite core_call custom_jvp_call "
+    "custom_vjp_call custom_vjp_call_jaxpr eval_jaxpr jit pjit remat remat2".split()
+)
 #: Parameters under which call-like equations keep the jaxpr they run.
 _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+#: The parameter under which `call_hi_primitive` keeps the object that says what it computes.
+_OBJECT = "_prim"
 #: Parameters that say how an equation is differentiated or compiled, not what it computes.
 _BOOKKEEPING = frozenset(
     "jvp_jaxpr_fun fwd_jaxpr_thunk bwd out_trees symbolic_zeros num_consts in_shardings "
@@ -87,7 +95,27 @@ def called_jaxpr(eqn: Any) -> Any | None:
     for name in _CALLED:
         if name in eqn.params:
             return eqn.params[name]
-    return None
+    object_ = eqn.params.get(_OBJECT)
+    return None if object_ is None else _expansion(object_, [each.aval for each in eqn.invars])
+
+
+def inner_jaxprs(eqn: Any) -> Iterator[Any]:
+    """All jaxprs in an equation: the one it calls, branches, the bodies of loops."""
+    if _OBJECT in eqn.params:
+        yield called_jaxpr(eqn)
+    for value in eqn.params.values():
+        for inner in value if isinstance(value, tuple | list) else (value,):
+            if hasattr(open_jaxpr(inner)[0], "eqns"):
+                yield inner
+
+
+def _expansion(object_: Any, avals: Sequence[Any]) -> Any:
+    """What an equation object computes, traced at these types; its own rules are not used."""
+
+    def run(*flat: Any) -> list[Any]:
+        return jax.tree.leaves(object_.expand(*jax.tree.unflatten(object_.in_tree, flat)))
+
+    return jax.make_jaxpr(run)(*avals)
 
 
 def primitives(jaxpr: Any) -> set[str]:

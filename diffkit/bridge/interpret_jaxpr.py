@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.backend.compat import (
+    CALLS,
     Source,
     called_jaxpr,
     is_literal,
@@ -61,7 +62,7 @@ def run(jaxpr: Any, args: Sequence[Any], algebra: Algebra) -> Values:
 
 def supported() -> tuple[str, ...]:
     """The primitives with a row, sorted."""
-    return tuple(sorted({*RULES, *_CONTROL, *_CALLS}))
+    return tuple(sorted({*RULES, *_CONTROL, *CALLS}))
 
 
 def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
@@ -101,7 +102,7 @@ def _results(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
     name = eqn.primitive.name
     if name in _CONTROL:
         return _CONTROL[name](eqn, values, algebra)
-    if name in _CALLS:
+    if name in CALLS:
         inner = called_jaxpr(eqn)
         if inner is not None:
             opened, constants = open_jaxpr(inner)
@@ -183,7 +184,3 @@ _CONTROL: Mapping[str, Callable[[Any, Values, Algebra], Values]] = {
     "while": _while,
     "scan": _scan,
 }
-_CALLS = frozenset(
-    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr "
-    "remat remat2 checkpoint composite".split()
-)

@@ -1,9 +1,9 @@
 """The table of JAX primitives diffkit can read: one line per primitive, its kernel in SymPy.
 
 `ELEMENTWISE` rows apply a scalar kernel entry by entry; `COMPARISONS` and `LOGIC` give truth
-values; `IDENTITIES` change a value at most by rounding; `CALLS` run an inner jaxpr; the rules of
-`SPECIAL` and `ARRAY` are code in the modules that `bridge.lift` names.  What has no row raises
-`UnsupportedPrimitive`; nothing is ever skipped.
+values; `IDENTITIES` change a value at most by rounding; `compat.CALLS` run an inner jaxpr; the
+rules of `SPECIAL` and `ARRAY` are code in the modules that `bridge.lift` names.  What has no
+row raises `UnsupportedPrimitive`; nothing is ever skipped.
 """
 
 from collections.abc import Callable
@@ -12,6 +12,7 @@ from typing import Any
 
 import sympy as sp
 
+from diffkit.backend.compat import CALLS
 from diffkit.core.errors import UnsupportedPrimitive
 from diffkit.symbolic.vocabulary import FUNCTIONS
 
@@ -141,22 +142,6 @@ IDENTITIES: dict[str, str] = {
     "reduce_precision": "reduce_precision is read as exact",
     "stop_gradient": "stop_gradient is read as the identity; jax.grad takes it as constant",
 }
-
-#: Primitives that run an inner jaxpr; rules of differentiation they carry are not used.
-CALLS: frozenset[str] = frozenset(
-    (
-        "jit",
-        "pjit",
-        "closed_call",
-        "core_call",
-        "custom_jvp_call",
-        "custom_vjp_call",
-        "custom_vjp_call_jaxpr",
-        "remat",
-        "remat2",
-        "checkpoint",
-    )
-)
 
 #: Primitives whose rule is code, because it depends on shapes, dtypes or branches
 #: (`structure_rules`, `control_rules`).

@@ -105,10 +105,8 @@ def _jaxprs(jaxpr: Any) -> Iterator[Any]:
     opened, _ = compat.open_jaxpr(jaxpr)
     yield opened
     for eqn in opened.eqns:
-        for value in eqn.params.values():
-            for each in value if isinstance(value, tuple | list) else (value,):
-                if hasattr(compat.open_jaxpr(each)[0], "eqns"):
-                    yield from _jaxprs(each)
+        for inner in compat.inner_jaxprs(eqn):
+            yield from _jaxprs(inner)
 
 
 def _calls(jaxpr: Any, name: str) -> Iterator[Program]:

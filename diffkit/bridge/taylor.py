@@ -19,6 +19,7 @@ from jax import lax
 from diffkit.backend import fixed_point as implicit
 from diffkit.backend import series as s
 from diffkit.backend.compat import (
+    CALLS,
     Source,
     called_jaxpr,
     called_name,
@@ -140,7 +141,7 @@ def run(jaxpr: Any, values: Sequence[Any], n: int) -> Values:
 
 def supported() -> tuple[str, ...]:
     """The primitives with a rule, sorted; any other is run as it is on constants."""
-    return tuple(sorted({*RULES, *_CONTROL, *_CALLS}))
+    return tuple(sorted({*RULES, *_CONTROL, *CALLS}))
 
 
 def _value(array: Any) -> Any:
@@ -175,9 +176,9 @@ def _results(eqn: Any, values: Values, n: int) -> Values:
         isinstance(each, Sides) or (s.is_series(each) and not s.is_constant(each))
         for each in values
     )
-    if not depends and name not in _CALLS:
+    if not depends and name not in CALLS:
         return [_value(each) for each in _many(eqn, bind(eqn, *map(plain, values)))]
-    if name in _CALLS:
+    if name in CALLS:
         return _call(eqn, values, n)
     if name in _CONTROL:
         return _CONTROL[name](eqn, values, n)
@@ -408,7 +409,3 @@ _CONTROL: Mapping[str, Callable[[Any, Values, int], Values]] = {
     "cond": _cond,
     "custom_linear_solve": _linear_solve,
 }
-_CALLS = frozenset(
-    "jit pjit closed_call core_call custom_jvp_call custom_vjp_call custom_vjp_call_jaxpr "
-    "remat remat2 checkpoint composite".split()
-)

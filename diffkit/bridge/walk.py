@@ -18,7 +18,6 @@ from diffkit.backend import compat
 from diffkit.bridge import constants, drawn, idioms, static
 from diffkit.bridge.drawn import Drawn
 from diffkit.bridge.primitives import (
-    CALLS,
     COMPARISONS,
     ELEMENTWISE,
     IDENTITIES,
@@ -256,7 +255,7 @@ class Walk:
         if found is not None:
             self.notes.setdefault("random numbers of a fixed key are constants")
             return found
-        if name not in CALLS and name not in LAZY:
+        if name not in compat.CALLS and name not in LAZY:
             operands = [self.constant_of(x) if isinstance(x, Drawn) else x for x in operands]
         computed = _computed(eqn, operands)
         if computed is not None:
@@ -271,7 +270,7 @@ class Walk:
             if not self.is_shift(name, operands, eqn):
                 self.note(IDENTITIES[name], eqn)
             return operands
-        if name in CALLS:
+        if name in compat.CALLS:
             return self.call(eqn, operands)
         read = [self.view(operand) for operand in operands]
         if name in ELEMENTWISE:

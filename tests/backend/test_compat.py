@@ -82,3 +82,28 @@ def test_a_custom_rule_is_called_by_the_name_of_its_function():
     assert compat.called_name(equations(jax.nn.relu, 1.0)[0]) == "relu"
     assert compat.called_name(equations(jax.nn.silu, 1.0)[0]) == "silu"
     assert compat.called_name(equations(jnp.sin, 1.0)[-1]) == ""
+
+
+def root(x):
+    return lax.custom_root(
+        lambda z: z - jnp.cos(z * x),
+        0.5,
+        lambda f, z: lax.fori_loop(0, 90, lambda i, z: z - f(z), z),
+        lambda linear, y: y / linear(1.0),
+    )
+
+
+def test_a_call_runs_the_jaxpr_it_names_on_every_generation():
+    # JAX 0.12 keeps a custom root as an object that has no jaxpr among its parameters.
+    (call,) = [e for e in equations(root, 0.7) if e.primitive.name in compat.CALLS]
+    operands = [atom.val if compat.is_literal(atom) else 0.7 for atom in call.invars]
+    found = jax.core.eval_jaxpr(*compat.open_jaxpr(compat.called_jaxpr(call)), *operands)
+    assert abs(found[0] - root(0.7)) < 1e-6
+    assert {"cos", "scan"} <= {e.primitive.name for e in inner_equations(call)}
+
+
+def inner_equations(eqn):
+    for inner in compat.inner_jaxprs(eqn):
+        for each in compat.open_jaxpr(inner)[0].eqns:
+            yield each
+            yield from inner_equations(each)

@@ -7,11 +7,11 @@ import pytest
 import sympy as sp
 from jax import lax
 
+from diffkit.backend.compat import CALLS
 from diffkit.bridge.lift import lift
 from diffkit.bridge.lower import lower
 from diffkit.bridge.primitives import (
     ARRAY,
-    CALLS,
     COMPARISONS,
     ELEMENTWISE,
     IDENTITIES,
