@@ -16,6 +16,7 @@ from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
 from diffkit.core.domain import Domain
 from diffkit.core.errors import DiffkitError, UnsupportedPrimitive, UsageError
+from diffkit.symbolic.tokens import spelled_out
 from diffkit.tensor import views
 from diffkit.tensor.nodes import Node, Var, var
 from diffkit.tensor.notation import scalar_latex
@@ -114,6 +115,7 @@ def read_claim(
     if callable(claim) and not isinstance(claim, Formula | sp.Basic):
         return _function(what, claim, inputs, shape)
     if isinstance(claim, str):
+        _refuse_constants(constants, inputs)
         if _RELATION.match(claim):
             raise UsageError(
                 f"{claim!r} is a relation, which is judged for formulas of numbers, not of arrays; "
@@ -183,7 +185,7 @@ def _written(
     constants: Mapping[str, int],
     is_equal: Callable[[Node], bool],
 ) -> Claimed:
-    names = {each.name: views.view(each) for each in inputs}
+    names = _by_spelling(inputs)
     reading, form = _read(text, names, constants, shape)
     if not reading.sizes:
         notes = (*reading.notes, *(f"{n} = {v}" for n, v in sorted(reading.fixed.items())))
@@ -216,6 +218,25 @@ def _written(
     return _of_node(node, inputs, text, form, (*reading.notes, note), (length, symbol, axes))
 
 
+def _by_spelling(inputs: Sequence[Var]) -> dict[str, View]:
+    """The inputs by the names under which text and LaTeX find them."""
+    return {spelled_out(each.name): views.view(each) for each in inputs}
+
+
+def _refuse_constants(constants: Mapping[str, int], inputs: Sequence[Var]) -> None:
+    """Refuse values for names that are arguments.
+
+    Raises:
+        UsageError: a constant would hide, or be hidden by, an argument.
+    """
+    clash = sorted(constants.keys() & {each.name for each in inputs})
+    if clash:
+        raise UsageError(
+            f"constants= gives {', '.join(clash)} a length, but so an argument is called; "
+            "constants are the sizes of a claim, such as n"
+        )
+
+
 def _function(
     what: Subject, claim: Callable[..., Any], inputs: Sequence[Var], shape: tuple[int, ...]
 ) -> Claimed:
@@ -225,7 +246,12 @@ def _function(
 
     def value(*leaves: Any) -> Any:
         by_name = dict(zip(names, leaves, strict=True))
-        return jnp.asarray(claim(*(by_name[name] for name in order)))
+        found = jax.tree.leaves(claim(*(by_name[name] for name in order)))
+        if len(found) != 1:
+            raise UsageError(
+                f"the claim {function_name(claim)} returns {len(found)} arrays; return one"
+            )
+        return jnp.asarray(found[0])
 
     notes: tuple[str, ...] = ()
     node: Node | None = None
@@ -284,7 +310,8 @@ def read_node(
         )
         for name, value in arrays.items()
     )
-    names = {each.name: views.view(each) for each in inputs}
+    _refuse_constants(constants, inputs)
+    names = _by_spelling(inputs)
     reader = read_latex if is_latex(text) else read_text
     reading = reader(text, names, constants=dict(constants))
     return views.dense(bind_sizes(reading, dict(constants))), inputs

@@ -25,6 +25,7 @@ from diffkit.symbolic.gradient import gradient
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.vocabulary import FUNCTIONS
+from diffkit.tensor.notation.scalar_latex import latex_or_text
 from diffkit.tensor.steps import ArrayDerivation, ArrayStep
 
 SCHEMA = "diffkit.derivation/1"
@@ -200,7 +201,7 @@ def derive(
     """Derive the closed form of a derivative.
 
     Args:
-        target: Formula text, a SymPy expression, a `Formula`, or a JAX function.
+        target: Formula text, LaTeX of numbers, a SymPy expression, a `Formula`, or a JAX function.
         *args: Example arguments of a function (values, or `jax.ShapeDtypeStruct`).
         wrt: Name or position of the variable, or a tuple of them; a function's default is its
             first argument, a formula's its only symbol.
@@ -248,7 +249,8 @@ def read(target: str | sp.Basic | Formula) -> Formula:
     if isinstance(target, Formula):
         return target
     if isinstance(target, str):
-        return Formula.from_text(target)
+        found = latex_or_text(target)
+        return Formula.from_text(found) if isinstance(found, str) else Formula.from_sympy(found)
     if isinstance(target, sp.Basic):
         return Formula.from_sympy(target)
     raise UsageError(

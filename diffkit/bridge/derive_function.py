@@ -52,13 +52,17 @@ def derive_function(
     conventions: Mapping[str, float] | None,
 ) -> Derivation:
     """`derive` for a JAX function; arguments and errors as there."""
-    with compat.x64():
-        target = lift(f, *args, assume=assume, **kwargs)
+    target = _lifted(f, args, kwargs, assume)
     if not target.inputs:
         raise UsageError("the function got no array; give example arguments: derive(f, 1.0)")
     if not target.is_elementwise or _is_number_of_arrays(target):
         from diffkit.bridge.derive_arrays import derive_arrays
 
+        if conventions:
+            raise UsageError(
+                "conventions= holds for formulas of numbers; of arrays the derivative at a kink is "
+                "JAX's: leave conventions out, or derive the function of one entry"
+            )
         return derive_arrays(target, f, args, kwargs, wrt, order, assume, domain)
     selection = select(target, f, args, kwargs, wrt)
     each = selection.names
@@ -84,6 +88,32 @@ def derive_function(
         written,
         lambda program: of_leaves(program, f, args, kwargs),
     )
+
+
+def _lifted(
+    f: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    assume: Mapping[str, str | Domain],
+) -> Formula:
+    """The function read in float64, so that its constants are not rounded."""
+    with compat.x64():
+        try:
+            return lift(f, *args, assume=assume, **kwargs)
+        except UsageError as error:
+            if not isinstance(error.__cause__, TypeError):
+                raise
+        # `lax.pad(x, 0.0, ...)` wants one dtype, and 0.0 is float64 here: so is x then.
+        wide_args, wide_kwargs = jax.tree.map(_float64, (args, kwargs))
+        return lift(f, *wide_args, assume=assume, **wide_kwargs)
+
+
+def _float64(leaf: Any) -> Any:
+    dtype = getattr(leaf, "dtype", None)
+    if dtype is None or not jnp.issubdtype(dtype, jnp.floating):
+        return leaf
+    is_shape = isinstance(leaf, jax.ShapeDtypeStruct)
+    return jax.ShapeDtypeStruct(leaf.shape, "float64") if is_shape else leaf.astype("float64")
 
 
 def _is_number_of_arrays(target: Formula) -> bool:

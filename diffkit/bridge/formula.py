@@ -22,6 +22,7 @@ from diffkit.symbolic.nth import nth_derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.textbook import textbook
+from diffkit.symbolic.tokens import spelled_out
 from diffkit.tensor import build, sweep, symmetry, views
 from diffkit.tensor.compose import Composed, compose, differentiate, is_elementwise
 from diffkit.tensor.nodes import Node, Shape, Var, map_node, topological, var
@@ -317,8 +318,10 @@ class Formula:
         return f"<div>{self._show('mathml')}</div>" + (f"<ul>{notes}</ul>" if notes else "")
 
     def _show(self, style: Style, form: str = "matrix") -> str:
-        if self.is_scalar or (self.shape and self._is_of_one_vector and self.is_elementwise):
-            return show(compose(self.node).expr, style)
+        if self.is_elementwise and (self.is_scalar or (self.shape and self._is_of_one_vector)):
+            composed = self.composed()
+            if not composed.arrays:
+                return show(composed.expr, style)
         from diffkit.tensor.printing import choice, layout
 
         node = choice.shortest(self.node)
@@ -353,7 +356,8 @@ class Formula:
             found = self.inputs[wrt]
         else:
             name = dict(self.aliases).get(str(wrt), str(wrt))
-            matches = [each for each in self.inputs if each.name == name]
+            spellings = (name, spelled_out(name))
+            matches = [each for each in self.inputs if each.name in spellings]
             if not matches:
                 raise UsageError(f"wrt={name!r} is none of the symbols: {listed}")
             found = matches[0]

@@ -15,14 +15,14 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge import array_rules, control_rules, matrix_rules, structure_rules
-from diffkit.bridge.arguments import bind, function_name
+from diffkit.bridge.arguments import USER_ERRORS, bind, function_name, refusal
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.model_names import short_names
 from diffkit.bridge.regions import Program, cut, first_uses
 from diffkit.bridge.static import LARGEST_CONSTANT
 from diffkit.bridge.walk import Walk
 from diffkit.core.domain import Domain
-from diffkit.core.errors import UsageError
+from diffkit.core.errors import DiffkitError, UsageError
 from diffkit.tensor import views
 from diffkit.tensor.compose import is_elementwise
 from diffkit.tensor.nodes import var
@@ -62,7 +62,7 @@ def lift(
 
     Raises:
         UnsupportedPrimitive: an equation has no row; the message names it and the line.
-        UsageError: wrong arguments, several results, or Python control flow on a value.
+        UsageError: wrong arguments, several results, Python control flow on a value, or f raises.
 
     >>> print(lift(lambda x: x * jax.nn.sigmoid(x), 1.0).sympy())
     x*sigmoid(x)
@@ -77,6 +77,10 @@ def lift(
             f"{function_name(f)} decides in Python on the value of an argument, so it has no "
             f"single formula; use jnp.where or lax.cond. JAX says: {str(error).splitlines()[0]}"
         ) from error
+    except DiffkitError:
+        raise
+    except USER_ERRORS as error:
+        raise refusal(function_name(f), error) from error
     jaxpr, constants = compat.open_jaxpr(traced)
     paths = [name for name, _ in leaves]
     for path, atom in zip(paths, jaxpr.invars, strict=True):

@@ -156,6 +156,15 @@ def _next(text: str, position: int) -> tuple[Token, int]:
     raise ParseError(_refusal(letter), visible(text), position)
 
 
+def spelled_out(name: str) -> str:
+    """A name as formula text spells it: a Greek letter is its name.
+
+    >>> spelled_out("\N{GREEK SMALL LETTER THETA}_1")
+    'theta_1'
+    """
+    return "".join(_LETTERS.get(letter, letter) for letter in name)
+
+
 def visible(text: str) -> str:
     """`text` with what would act on a terminal replaced, so that an error can quote it."""
     return "".join(
@@ -195,7 +204,7 @@ def _name(text: str, position: int) -> tuple[Token, int]:
     end = position
     while end < len(text) and _is_name_part(text[end]):
         end += 1
-    name = "".join(_LETTERS.get(letter, letter) for letter in text[position:end])
+    name = spelled_out(text[position:end])
     if end - position > MAX_NAME:
         raise ParseError(f"a name has at most {MAX_NAME} characters", visible(text), position)
     return Token("name", name, position), end

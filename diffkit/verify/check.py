@@ -8,7 +8,7 @@ from diffkit.core.claim import Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
-from diffkit.tensor.notation.scalar_latex import is_latex, read_scalar_latex
+from diffkit.tensor.notation.scalar_latex import latex_or_text
 from diffkit.verify.expression import judge
 from diffkit.verify.question import Question, read
 
@@ -133,8 +133,8 @@ def judge_question(
 
 def _formula(side: Any) -> Any:
     """A `Formula` counts as the SymPy expression it stands for, LaTeX as what it says."""
-    if isinstance(side, str) and is_latex(side):
-        return read_scalar_latex(side)
+    if isinstance(side, str):
+        return latex_or_text(side)
     expression: Callable[[], Any] | None = getattr(side, "sympy", None)
     return expression() if callable(expression) else side
 

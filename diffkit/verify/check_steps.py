@@ -50,6 +50,7 @@ def check_steps(
     repair    x*(x + 2) + 1    1 for 2; PROVED
     """
     sides = _sides(lines)
+    _check_arrays(arrays)
     judge = _of_arrays if arrays else _of_numbers
     options = {"seed": seed, "budget": budget}
     found: list[Verdict] = []
@@ -77,6 +78,8 @@ def _sides(lines: Sequence[str]) -> list[tuple[int, str]]:
     """
     if isinstance(lines, str):
         lines = lines.splitlines()
+    if not isinstance(lines, Sequence):
+        raise UsageError(f"lines= is a list of formulas, a line a step; not {lines!r:.60}")
     if len(lines) > MOST_LINES:
         raise UsageError(f"{len(lines)} lines; check at most {MOST_LINES} at once")
     found = []
@@ -88,6 +91,21 @@ def _sides(lines: Sequence[str]) -> list[tuple[int, str]]:
     if len(found) < 2:
         raise UsageError('there is one formula only; write a line a step: ["x + x", "= 2*x"]')
     return found
+
+
+def _check_arrays(arrays: Mapping[str, Any]) -> None:
+    """Refuse examples that are no arrays of numbers.
+
+    Raises:
+        UsageError: one is none.
+    """
+    for name, value in arrays.items():
+        dtype = getattr(value, "dtype", None)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number and (dtype is None or dtype.kind not in "fiuV"):
+            raise UsageError(
+                f"{name}={value!r:.60} is no array of numbers; give an example, {name}=jnp.ones(3)"
+            )
 
 
 def _split(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from diffkit.core.claim import Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
+from diffkit.tensor.notation.scalar_latex import latex_or_text
 from diffkit.verify.arrays import check_arrays
 from diffkit.verify.question import Question, read
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
@@ -138,6 +139,8 @@ def _claimed(what: Subject, claim: Any) -> tuple[Any, str]:
     """The claimed side as a formula in the symbols of the target, and how to call it."""
     if isinstance(claim, Formula):
         return claim.sympy(), ""
+    if isinstance(claim, str):
+        return latex_or_text(claim), ""
     if callable(claim) and not hasattr(claim, "free_symbols"):
         other = subject(claim, what.values, {}, what.wrt)
         name = "" if getattr(claim, "__name__", "") == "<lambda>" else other.name
@@ -188,6 +191,7 @@ def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind:
     is_value = verdict.claim.kind == "value" or (kind == "function" and verdict.ok)
     left = what.name if is_value else f"d {what.name}/d{what.variable}"
     name = reference(what.function)
+    sign = "" if claimed.startswith(("<", ">", "!", "~")) else "= "
     claim = replace(
         verdict.claim,
         target=name or what.name,
@@ -198,6 +202,6 @@ def _named(what: Subject, verdict: Verdict, claimed: str, target: Formula, kind:
     return replace(
         verdict,
         claim=claim,
-        statement=f"{left} = {claimed}" if claimed else verdict.statement,
+        statement=f"{left} {sign}{claimed}" if claimed else verdict.statement,
         assumptions=(*verdict.assumptions, *target.notes),
     )

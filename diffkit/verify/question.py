@@ -16,6 +16,7 @@ from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.sums import closed_forms
 from diffkit.symbolic.symbols import symbol
+from diffkit.symbolic.tokens import spelled_out
 
 Expr = Any
 Form = Literal["value", "relation", "rounding"]
@@ -217,7 +218,8 @@ def _claimed(
         return "relation", None, None, 0
     if isinstance(claimed, str) and _RELATION.match(claimed):
         text = f"claimed_quantity {claimed.strip()}"
-        return "relation", parse(text, known={*known, str(_PLACE)}, integers=integers), None, 0
+        spellings = {*known, *map(spelled_out, known), str(_PLACE)}
+        return "relation", _own(parse(text, known=spellings, integers=integers), free), None, 0
     rounding = _ROUNDING.match(claimed) if isinstance(claimed, str) else None
     if rounding:
         digits = rounding.group(2) or ""
@@ -241,14 +243,22 @@ def _bind(claimed: Any, known: set[str], free: list[Expr], integers: list[str]) 
         if len(strangers) == 1 and len(_free(expr)) == 1:
             return expr.xreplace({strangers[0]: free[0]})
     if isinstance(claimed, str):
-        return _expression(claimed, known, integers)
-    expr = _expression(claimed, None, integers)
+        spellings = {spelled_out(name) for name in known}
+        return _own(_expression(claimed, known | spellings, integers), free)
+    expr = _own(_expression(claimed, None, integers), free)
     strangers = sorted(str(s) for s in _free(expr) if str(s) not in known)
     if strangers:
         raise UnknownNameError(
             f"the claim has unknown symbols {_list(strangers)}; the target has: {_list(known)}"
         )
     return expr
+
+
+def _own(expr: Expr, free: list[Expr]) -> Expr:
+    """Symbols spelled out (theta) as the target has them (a parameter may be a Greek letter)."""
+    ours = {spelled_out(s.name): s for s in free}
+    names = {s: ours[s.name] for s in _free(expr) if ours.get(s.name, s) != s}
+    return expr.xreplace(names) if names else expr
 
 
 def _expression(side: Any, known: set[str] | None, integers: list[str]) -> Expr:
@@ -287,7 +297,7 @@ def _variable(wrt: Any, free: list[Expr], known: set[str], target: Any) -> Expr:
         return free[wrt]
     name = str(wrt)
     for candidate in free:
-        if str(candidate) == name:
+        if str(candidate) in (name, spelled_out(name)):
             if candidate.is_integer:
                 raise UsageError(f"{name} is an integer; nothing is differentiable in it")
             return candidate

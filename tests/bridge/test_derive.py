@@ -208,3 +208,11 @@ def test_it_is_data_latex_markdown_and_html():
 def test_a_question_without_an_answer_says_why(call, error, text):
     with pytest.raises(error, match=text):
         call()
+
+
+def test_latex_of_numbers_is_derived():
+    assert str(derive(r"\frac{1}{1+e^{-x}}")) == str(derive("1/(1 + exp(-x))"))
+
+
+def test_wrt_may_be_a_greek_letter():
+    assert str(derive("θ**2*x", wrt="θ")) == "2 θ x"

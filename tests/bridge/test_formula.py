@@ -129,3 +129,11 @@ def test_a_formula_is_called_by_position_or_by_name():
     assert float(formula(5.0, 1.0)) == float(formula(y=1.0, x=5.0)) == 3.0
     with pytest.raises(UsageError, match="y not given"):
         formula(5.0)
+
+
+def test_a_sum_over_constants_is_not_lost_in_print():
+    # of a number, yet no scalar expression: the exponents are an array
+    formula = lift(lambda x: jnp.sum(x ** jnp.arange(4.0)), 0.5)
+    assert str(formula) == "sum(x^[0, 1, 2, 3])"
+    assert str(formula.grad("x")) == "(x^([0, 1, 2, 3] − 1))ᵀ [0, 1, 2, 3]"
+    assert float(formula.grad("x")(0.5)) == pytest.approx(2.75)

@@ -113,3 +113,43 @@ def test_options_of_a_wrong_type(options):
 def test_a_relation_is_no_claim_about_arrays():
     with pytest.raises(UsageError, match="relation, which is judged for formulas of numbers"):
         dk.check(lambda w: jnp.sum(w**2), ">= 0", W, kind="value")
+
+
+def raises(x):
+    raise KeyError("a")
+
+
+@pytest.mark.parametrize("value", [1.0, W])
+@pytest.mark.parametrize("ask", [dk.lift, dk.derive, lambda f, x: dk.check(f, "x", x)])
+def test_function_that_raises(ask, value):
+    with pytest.raises(UsageError, match=r"raises KeyError: 'a'; mend it"):
+        ask(raises, value)
+
+
+def test_conventions_of_arrays_are_refused_not_ignored():
+    with pytest.raises(UsageError, match=r"conventions= holds for formulas of numbers"):
+        dk.derive(lambda x: jnp.sum(jnp.abs(x)), W, conventions={"abs0": 1})
+
+
+def test_constant_that_is_called_like_an_argument():
+    with pytest.raises(UsageError, match=r"constants= gives w a length"):
+        dk.check(loss, "2*X.T@(X@w - y)", X, W, Y, wrt="w", constants={"w": 2})
+
+
+def test_claim_of_several_arrays():
+    with pytest.raises(UsageError, match=r"returns 2 arrays; return one"):
+        dk.check(loss, lambda X, w, y: (w, w), X, W, Y, wrt="w")
+
+
+def test_claim_of_one_array_in_a_tuple():
+    verdict = dk.check(loss, lambda X, w, y: (2 * X.T @ (X @ w - y),), X, W, Y, wrt="w")
+    assert verdict.status == "proved"
+
+
+def test_python_number_beside_float32():
+    # in float64 the number is float64 and lax.pad wants one dtype
+    def padded(x):
+        return jnp.sum(jax.lax.pad(x, 0.0, [(1, 1, 0)]) ** 2)
+
+    found = dk.derive(padded, jnp.ones(3, "float32"))
+    assert np.allclose(found(jnp.arange(3.0)), [0, 2, 4])

@@ -247,3 +247,33 @@ def test_the_same_seed_gives_the_same_verdict():
 def test_a_question_that_cannot_be_asked_says_how_it_can(question, options, said):
     with pytest.raises(DiffkitError, match=said):
         check(*question, **options)
+
+
+@pytest.mark.parametrize("claim", ["2*θ*x", "2*theta*x", r"2\theta x"])
+def test_a_parameter_may_be_a_greek_letter(claim):
+    assert check(lambda θ, x: θ**2 * x, claim, θ=0.4, x=1.5).status == "proved"
+    wrong = check(lambda θ, x: θ**2 * x, claim.replace("2", "3"), θ=0.4, x=1.5)
+    assert wrong.status == "refuted"
+
+
+@pytest.mark.parametrize("claim", ["2*θ", "2*theta", r"2\theta"])
+def test_an_array_may_be_called_by_a_greek_letter(claim):
+    θ = jnp.arange(3.0)
+    assert check(lambda θ: jnp.sum(θ**2), claim, θ=θ).status == "proved"
+    assert check(lambda θ: jnp.sum(θ**2), claim.replace("2", "3"), θ=θ).status == "refuted"
+
+
+def test_text_and_wrt_spell_a_greek_letter_as_they_like():
+    assert check("θ**2*x", "2*x*theta", wrt="θ").status == "proved"
+
+
+def test_latex_about_a_function_of_a_number():
+    assert check(jnp.log, r"\frac{1}{x}", x=0.4).status == "proved"
+    wrong = check(jnp.log, r"\frac{2}{x}", x=0.4)
+    assert wrong.status == "refuted"
+    assert wrong.repair.text == "1/x"
+
+
+def test_a_relation_about_a_function_reads_as_one():
+    verdict = check(lambda x: x**2, ">= 0", x=0.4, domain="positive")
+    assert verdict.statement.endswith("dx >= 0")

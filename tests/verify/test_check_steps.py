@@ -72,3 +72,14 @@ def test_what_is_no_derivation_is_refused(lines, part):
 def test_a_line_that_cannot_be_read_is_an_error_of_one_sentence():
     with pytest.raises(DiffkitError):
         check_steps(["x + 1", "= x + __import__('os')"])
+
+
+@pytest.mark.parametrize("A", ["x", None, [[1.0, 2.0]], True])
+def test_an_example_that_is_no_array_is_refused(A):
+    with pytest.raises(UsageError, match=r"A=.* is no array of numbers"):
+        check_steps(["A", "= A"], A=A)
+
+
+def test_lines_that_are_none_are_refused():
+    with pytest.raises(UsageError, match=r"a list of formulas"):
+        check_steps(3)

@@ -55,6 +55,11 @@ def is_latex(text: str) -> bool:
     return "\\" in text or "^{" in text or "_{" in text
 
 
+def latex_or_text(text: str) -> str | sp.Basic:
+    """A formula of numbers: read where it is LaTeX, else the text as it is."""
+    return read_scalar_latex(text) if is_latex(text) else text
+
+
 class _Writer:
     """Writes the tree of a formula of numbers as text."""
 
