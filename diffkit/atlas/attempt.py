@@ -174,7 +174,7 @@ def _gradient(formula: Formula, name: str, given: Mapping[str, np.ndarray]) -> n
 
 
 def _evaluate(formula: Formula, given: Mapping[str, np.ndarray]) -> np.ndarray:
-    return np.asarray(formula.lower()(*(given[name] for name in formula.names)))
+    return np.asarray(formula(*(given[name] for name in formula.names)))
 
 
 def _opaque(formula: Formula) -> tuple[str, ...]:

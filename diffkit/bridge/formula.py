@@ -301,8 +301,14 @@ class Formula:
         return lower(self, stable=stable)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Evaluate the formula at its inputs, by position or by name."""
-        return self.lower()(*args, **kwargs)
+        """Evaluate the formula at its inputs, by position or by name; compiled the first time."""
+        return self._compiled(*args, **kwargs)
+
+    @cached_property
+    def _compiled(self) -> Callable[..., Any]:
+        import jax
+
+        return jax.jit(self.lower())
 
     def __str__(self) -> str:
         return self._show("text")
