@@ -24,6 +24,8 @@ LOCK = ROOT / "requirements.lock"
 OLDEST, NEWEST = (3, 11), (3, 14)
 #: JAX 0.10 on two cores hangs in some jitted, vmapped programs with this scheduler on.
 XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
+#: One pytest process per core; each may take 4 GB, so never more than four.
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 #: Folders of tests that must also pass on the newest Python and the newest JAX.
 CORE_TESTS = (
     "core",
@@ -67,7 +69,7 @@ def paper(arguments: list[str]) -> int:
 def test(arguments: list[str]) -> int:
     """Run the fast test suite (`-m slow` for the rest), or what `arguments` ask pytest for."""
     python = environment(ROOT / ".venv")
-    return call([python, "-m", "pytest", *(arguments or ["-q", "-m", "not slow"])])
+    return call([python, "-m", "pytest", *(arguments or ["-q", "-m", "not slow", *PARALLEL])])
 
 
 def check(arguments: list[str]) -> int:
@@ -100,7 +102,7 @@ def newest(arguments: list[str]) -> int:
         return 0
     python = environment(ROOT / ".venv-next", python)
     folders = [f"tests/{name}" for name in CORE_TESTS if (ROOT / "tests" / name).is_dir()]
-    return call([python, "-m", "pytest", "-q", *(arguments or folders)])
+    return call([python, "-m", "pytest", "-q", *(arguments or [*folders, *PARALLEL])])
 
 
 VERBS = {"paper": paper, "test": test, "check": check, "next": newest}

@@ -29,6 +29,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 MARKERS = ("slow", "gpu", "statistical")
 _ran: Counter[str] = Counter()
+_workers_jax: set[str] = set()
 
 
 @pytest.fixture
@@ -70,10 +71,24 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _ran.update(f"{name} {outcome}" for name in MARKERS if name in report.keywords)
 
 
+def _jax_version() -> str:
+    """Version and backend of JAX, "" where no test imported it."""
+    jax = sys.modules.get("jax")
+    return f"jax {jax.__version__} on {jax.default_backend()}" if jax is not None else ""
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)  # in a process of pytest-xdist alone
+    if output is not None:
+        output["jax"] = _jax_version()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node) -> None:
+    _workers_jax.add(getattr(node, "workeroutput", {}).get("jax", ""))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    versions = [f"Python {sys.version.split()[0]}"]
-    if "jax" in sys.modules:
-        jax = sys.modules["jax"]
-        versions.append(f"jax {jax.__version__} on {jax.default_backend()}")
+    versions = [f"Python {sys.version.split()[0]}", *filter(None, {_jax_version(), *_workers_jax})]
     counts = [f"{name}: {count}" for name, count in sorted(_ran.items())]
     terminalreporter.write_line("; ".join([*versions, *counts]))

@@ -28,11 +28,23 @@ ROUNDING, CONDITION = 256.0, 32.0
 Leaves = tuple[Any, ...]
 
 
-def _gaps(question: ArrayQuestion) -> Callable[..., tuple[Any, ...]]:
-    """The change one more step makes of every fixed point of the two sides."""
+def _sides(question: ArrayQuestion) -> Callable[..., tuple[Any, Any, Any, tuple[Any, ...]]]:
+    """One program of what a point is judged by: compiling it costs more than running it.
+
+    It returns the truth, the claim, the function's value, and the change that one more step makes
+    of every fixed point of the two sides.
+    """
     nodes = [question.truth.whole, *filter(None, [question.claimed.node])]
-    found = list(dict.fromkeys(gap for node in nodes for gap in residuals(node)))
-    return jax.jit(compile_nodes(found, question.inputs))
+    gaps = list(dict.fromkeys(gap for node in nodes for gap in residuals(node)))
+    truth, claim = question.truth.lower(), question.claimed.value
+    further = compile_nodes(gaps, question.inputs)
+    count = len(question.what.values)
+
+    def sides(*leaves: Any) -> tuple[Any, Any, Any, tuple[Any, ...]]:
+        value = question.what.call(*leaves[:count])
+        return truth(*leaves), claim(*leaves), value, further(*leaves)
+
+    return jax.jit(sides)
 
 
 @dataclass(frozen=True)
@@ -68,12 +80,8 @@ class Court:
 
     def __init__(self, question: ArrayQuestion) -> None:
         self.question = question
-        what = question.what
         self.names = [each.name for each in question.inputs]
-        self.truth = jax.jit(question.truth.lower())
-        self.claim = jax.jit(question.claimed.value)
-        self.value = jax.jit(what.call)
-        self.gaps = _gaps(question)
+        self.sides = _sides(question)
         self.seed = int(question.claim.options.get("seed", 0))
         self.count = POINTS[str(question.claim.options.get("budget", "fast"))]
 
@@ -140,11 +148,11 @@ class Court:
     def read(self, leaves: Leaves) -> Reading:
         """Both sides at one point, and what rounding may explain."""
         with compat.x64():
-            true = np.asarray(self.truth(*leaves), dtype=float)
-            claimed = np.asarray(self.claim(*leaves), dtype=float)
-            value = np.asarray(self.value(*leaves[: len(self.question.what.values)]))
+            true, claimed, value, gaps = self.sides(*leaves)
+            true, claimed = np.asarray(true, dtype=float), np.asarray(claimed, dtype=float)
             spread = self._spread(leaves, true, claimed)
-            has_converged = self._has_converged(leaves)
+        # every loop that is read as a fixed point must have reached it
+        has_converged = all(np.max(np.abs(gap), initial=0.0) <= CONVERGED for gap in gaps)
         point = dict(zip(self.names, (np.asarray(x) for x in leaves), strict=True))
         is_finite = np.all(np.isfinite(true)) and np.all(np.isfinite(value))
         if not is_finite or not has_converged:
@@ -157,12 +165,6 @@ class Court:
         allowed = ROUNDING * EPS * scale + CONDITION * spread
         return Reading(point, true, claimed, worst, allowed, tuple(map(int, place)))
 
-    def _has_converged(self, leaves: Leaves) -> bool:
-        """Whether every loop that is read as a fixed point has reached it."""
-        return all(
-            bool(np.max(np.abs(gap), initial=0.0) <= CONVERGED) for gap in self.gaps(*leaves)
-        )
-
     def _spread(self, leaves: Leaves, true: Any, claimed: Any) -> float:
         """The change of both sides when every argument moves by 4 ulps."""
         random = np.random.default_rng(1)
@@ -172,10 +174,8 @@ class Court:
             else leaf
             for leaf in leaves
         )
-        changes = (
-            np.abs(np.asarray(self.truth(*moved), dtype=float) - true),
-            np.abs(np.asarray(self.claim(*moved), dtype=float) - claimed),
-        )
+        pairs = zip(self.sides(*moved)[:2], (true, claimed), strict=True)
+        changes = [np.abs(np.asarray(there, dtype=float) - here) for there, here in pairs]
         finite = [c[np.isfinite(c)] for c in changes]
         return max(float(np.max(c, initial=0.0)) for c in finite)
 
@@ -197,38 +197,48 @@ class Court:
 
     def _by_reverse(self, leaves: Leaves, reading: Reading) -> tuple[float, float]:
         """The worst entry by JAX's own AD."""
-        what, kind = self.question.what, self.question.kind
-        n = len(what.values)
-        if kind == "value":
-            found = what.call(*leaves)
-        elif kind == "jvp":
-            found = jax.jvp(self._alone(leaves), (leaves[what.wrt],), (leaves[n],))[1]
-        elif kind == "hessian":
-            found = jax.hessian(self._alone(leaves))(leaves[what.wrt])
+        kind = self.question.kind
+        if kind == "jvp":
+            found = self._along(*self._split(leaves), leaves[-1])
         else:
-            mode = jax.grad if kind == "gradient" else jax.jacrev
-            found = mode(self._alone(leaves))(leaves[what.wrt])
+            mode = {"hessian": jax.hessian, "gradient": jax.grad, "value": lambda f: f}
+            program = mode.get(kind, jax.jacrev)(self._alone)
+            found = jax.jit(program)(*self._split(leaves))
         found = np.asarray(found, dtype=float)
         return float(found[reading.place]), max(reading.allowed, 1e-12)
 
-    def _alone(self, leaves: Leaves) -> Callable[[Any], Any]:
-        """The function of the variable alone."""
+    def _alone(self, x: Any, leaves: Leaves) -> Any:
+        """The function of the variable first; `leaves` holds the other arguments."""
         what = self.question.what
+        moved = [jnp.asarray(leaf) for leaf in leaves]
+        moved[what.wrt] = x
+        return jax.tree.leaves(what.call(*moved))[0]
 
-        def alone(x: Any) -> Any:
-            moved = [jnp.asarray(leaf) for leaf in leaves[: len(what.values)]]
-            moved[what.wrt] = x
-            return jax.tree.leaves(what.call(*moved))[0]
+    def _split(self, leaves: Leaves) -> tuple[Any, Leaves]:
+        """The variable and the arguments, without a tangent."""
+        what = self.question.what
+        return jnp.asarray(leaves[what.wrt]), leaves[: len(what.values)]
 
-        return alone
+    def _along(self, x: Any, leaves: Leaves, tangent: Any) -> Any:
+        """The directional derivative by AD."""
+
+        def along(x: Any, leaves: Leaves, tangent: Any) -> Any:
+            return jax.jvp(lambda x: self._alone(x, leaves), (x,), (tangent,))[1]
+
+        return jax.jit(along)(x, leaves, jnp.asarray(tangent, x.dtype))
 
     def _by_differences(self, leaves: Leaves, reading: Reading) -> tuple[float, float]:
         """The worst entry by central differences of values (of AD's gradient for a Hessian)."""
         what, kind = self.question.what, self.question.kind
-        f = jax.jit(self._alone(leaves))
+        program = jax.jit(jax.grad(self._alone) if kind == "hessian" else self._alone)
+        rest = leaves[: len(what.values)]
         x = np.asarray(leaves[what.wrt], dtype=float)
+
+        def f(x: Any) -> Any:
+            return np.asarray(program(x, rest), dtype=float)
+
         if kind == "value":
-            return float(np.asarray(f(x))[reading.place]), reading.allowed
+            return float(f(x)[reading.place]), reading.allowed
         if kind == "jvp":
             direction, out = np.asarray(leaves[-1]), reading.place
         else:
@@ -237,18 +247,14 @@ class Court:
             out = reading.place[:split]
             direction = np.zeros_like(x)
             direction[reading.place[split:]] = 1.0
-        if kind == "hessian":
-            f = jax.jit(jax.grad(self._alone(leaves)))
         step = 2.0**-17 * max(1.0, float(np.max(np.abs(x), initial=0.0)))
 
         def slope(h: float) -> float:
-            up = np.asarray(f(x + h * direction), dtype=float)[out]
-            down = np.asarray(f(x - h * direction), dtype=float)[out]
-            return float((up - down) / (2 * h))
+            return float((f(x + h * direction)[out] - f(x - h * direction)[out]) / (2 * h))
 
         coarse, fine = slope(2 * step), slope(step)
         found = fine + (fine - coarse) / 3
-        size = float(np.max(np.abs(np.asarray(f(x), dtype=float)), initial=0.0))
+        size = float(np.max(np.abs(f(x)), initial=0.0))
         return found, abs(fine - coarse) + 64 * EPS * size / step
 
 
