@@ -1,7 +1,6 @@
 """What the words of a command line mean: targets, arguments, domains, conventions."""
 
 import difflib
-import importlib
 import importlib.util
 import json
 import re
@@ -12,24 +11,13 @@ from types import ModuleType
 from typing import Any
 
 from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.verify.collect import load_module, look_in_current_folder, mentions_claims
 
 _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 _MODULE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$")
 _SHAPE = re.compile(r"^(f64|f32|f16|bf16|float64|float32)\[([\d,\s]*)\]$")
 _DTYPES = {"f64": "float64", "f32": "float32", "f16": "float16", "bf16": "bfloat16"}
 EXAMPLES = {"--arg": "x=1.5", "--domain": "x=positive", "--convention": "relu0=1"}
-#: What the code of a module may raise while it is imported.
-FAILURES = (
-    TypeError,
-    ValueError,
-    ArithmeticError,
-    LookupError,
-    AttributeError,
-    NameError,
-    RuntimeError,
-    AssertionError,
-    OSError,
-)
 
 
 def is_reference(text: str) -> bool:
@@ -45,26 +33,58 @@ def is_module(text: str) -> bool:
     return name.isidentifier() and _finds(name)
 
 
-def load_module(name: str) -> ModuleType:
-    """Import `name` with the current folder on the path.
+def is_file(text: str) -> bool:
+    """Whether `text` names a Python file: "package/losses.py"."""
+    return text.strip().endswith(".py")
+
+
+def holds_claims(text: str) -> bool:
+    """Whether a target is a file or a module, judged claim by claim, and not one function."""
+    return is_file(text) or (not is_reference(text) and is_module(text))
+
+
+def may_hold_claims(path: str) -> bool:
+    """Whether the text of a file mentions claims; it is read and not imported.
 
     Raises:
-        UsageError: there is no such module, or it fails while it is imported.
+        UsageError: the file cannot be read.
     """
-    look_in_current_folder()
     try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
+        return mentions_claims(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}; name a Python file") from error
+    except ValueError as error:  # another encoding
+        raise UsageError(f"{path} is not UTF-8 text ({error}); save it as such") from error
+
+
+def load_file(path: str) -> ModuleType:
+    """Import a Python file under the name it has in its package.
+
+    The folder that holds its outermost package (the nearest folder without an `__init__.py`) is
+    put on the import path.
+
+    Raises:
+        UsageError: there is no such file, its name is none of a module, or it fails.
+    """
+    file = Path(path.strip()).resolve()
+    if not file.is_file():
+        raise UsageError(f"there is no file {path}; name one that exists")
+    parts = [] if file.name == "__init__.py" else [file.stem]
+    folder = file.parent
+    while (folder / "__init__.py").is_file():
+        parts.insert(0, folder.name)
+        folder = folder.parent
+    if not parts or not all(part.isidentifier() for part in parts):
+        raise UsageError(f"{path} cannot be imported under that name; rename it")
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    module = load_module(".".join(parts))
+    found = getattr(module, "__file__", None)
+    if found is None or Path(found).resolve() != file:
         raise UsageError(
-            f"no module named {error.name!r}; run the command in the folder that holds it, "
-            "or install its package"
-        ) from error
-    except SyntaxError as error:
-        raise UsageError(f"{name} does not compile: {error}; mend it first") from error
-    except (ImportError, *FAILURES) as error:
-        raise UsageError(
-            f"importing {name} fails ({type(error).__name__}: {error}); mend it first"
-        ) from error
+            f"{path} is hidden by another module {'.'.join(parts)} ({found}); rename one of them"
+        )
+    return module
 
 
 def load(reference: str) -> Callable[..., Any]:
@@ -172,10 +192,3 @@ def _finds(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except (ImportError, ValueError):
         return False
-
-
-def look_in_current_folder() -> None:
-    """Put the current folder on the import path, as `python script.py` does."""
-    here = str(Path.cwd())
-    if here not in sys.path:
-        sys.path.insert(0, here)

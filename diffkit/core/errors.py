@@ -70,6 +70,12 @@ class ClaimRefuted(DiffkitError, AssertionError):
     exit_status = 1
 
 
+class ClaimUndecided(DiffkitError, AssertionError):
+    """Raised where an undecided claim must not pass for a good one: in a test."""
+
+    exit_status = 3
+
+
 def _excerpt(text: str, position: int, width: int = 60) -> str:
     """The line of `text` around `position` with a caret under the place."""
     start = text.rfind("\n", 0, position) + 1

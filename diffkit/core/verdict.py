@@ -14,6 +14,8 @@ from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
+from diffkit.core.as_latex import latex_of_verdict
+from diffkit.core.as_test import source_of_test
 from diffkit.core.claim import Claim
 from diffkit.core.errors import ClaimRefuted, UsageError
 from diffkit.core.evidence import ErrorBound, Evidence
@@ -141,6 +143,18 @@ class Verdict:
         return (
             f'<div class="diffkit-verdict {self.status}"><pre>{escape(self.explain())}</pre></div>'
         )
+
+    def to_latex(self) -> str:
+        """Statement, verdict and evidence as LaTeX for the body of a document (amsmath)."""
+        return latex_of_verdict(self)
+
+    def to_test(self) -> str:
+        """The source of a pytest test that judges the claim again and expects this status.
+
+        Raises:
+            UsageError: the claim holds a function or arguments that cannot be written as text.
+        """
+        return source_of_test(self)
 
     def save(self, path: str | Path) -> None:
         """Write the verdict to `path` atomically; `diffkit replay` judges its claim again.

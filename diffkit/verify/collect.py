@@ -4,10 +4,14 @@
 claim under the function's module; `diffkit verify mypackage` and pytest judge the record.
 """
 
+import ast
 import importlib
+import inspect
 import pkgutil
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
@@ -17,6 +21,18 @@ from diffkit.core.verdict import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
 _RECORD: dict[str, dict[str, "Collected"]] = {}
+#: What the code of a module may raise while it is imported.
+FAILURES = (
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    LookupError,
+    AttributeError,
+    NameError,
+    RuntimeError,
+    AssertionError,
+    OSError,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +56,20 @@ class Collected:
     args: Sequence[Any] = ()
     domain: Mapping[str, str] | str | None = None
     claim: Claim | None = None
+
+    @property
+    def label(self) -> str:
+        """The name within its module."""
+        return self.name.partition(":")[2]
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """File and line of the function, or of the assignment of the `Claim`; ("", 0) unknown."""
+        if self.function is not None:
+            return place_of(self.function)
+        module = sys.modules.get(self.name.partition(":")[0])
+        file = getattr(module, "__file__", None) or ""
+        return (file, _line_of_assignment(file, self.label)) if file else ("", 0)
 
 
 def claim(
@@ -79,15 +109,22 @@ def claim(
 
 
 def collect(module: ModuleType) -> list[Collected]:
-    """Every claim of a module and, for a package, of its submodules, in order of definition."""
-    found: list[Collected] = []
-    for member in _with_submodules(module):
-        found += _RECORD.get(member.__name__, {}).values()
-        found += [
-            Collected(f"{member.__name__}:{label}", claim=value)
-            for label, value in vars(member).items()
-            if isinstance(value, Claim)
-        ]
+    """Every claim of a module and, for a package, of its submodules, in order of definition.
+
+    Raises:
+        UsageError: a submodule cannot be imported.
+    """
+    return [found for member in _with_submodules(module) for found in collect_own(member)]
+
+
+def collect_own(module: ModuleType) -> list[Collected]:
+    """Every claim of one module, its submodules left out."""
+    found = list(_RECORD.get(module.__name__, {}).values())
+    found += [
+        Collected(f"{module.__name__}:{label}", claim=value)
+        for label, value in vars(module).items()
+        if isinstance(value, Claim)
+    ]
     return found
 
 
@@ -110,8 +147,75 @@ def judge(collected: Collected, *, seed: int = 0, budget: str = "fast") -> Verdi
     )
 
 
+def load_module(name: str) -> ModuleType:
+    """Import `name` with the current folder on the path.
+
+    Raises:
+        UsageError: there is no such module, or it fails while it is imported.
+    """
+    look_in_current_folder()
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"no module named {error.name!r}; run the command in the folder that holds it, "
+            "or install its package"
+        ) from error
+    except SyntaxError as error:
+        raise UsageError(f"{name} does not compile: {error}; mend it first") from error
+    except (ImportError, *FAILURES) as error:
+        raise UsageError(
+            f"importing {name} fails ({type(error).__name__}: {error}); mend it first"
+        ) from error
+
+
+def look_in_current_folder() -> None:
+    """Put the current folder on the import path, as `python script.py` does."""
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
+def mentions_claims(source: str) -> bool:
+    r"""Whether the text of a module decorates with `claim` or makes a `Claim`; it is not run.
+
+    >>> mentions_claims('@dk.claim(df="1")\ndef f(x): return x')
+    True
+    >>> mentions_claims("claim = 3  # dk.claim(df=...)")
+    False
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False  # what does not compile claims nothing; importing it says why
+    calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+    return any(getattr(f, "attr", getattr(f, "id", "")) in ("claim", "Claim") for f in calls)
+
+
+def place_of(function: Any) -> tuple[str, int]:
+    """File and first line of a function's code, or ("", 0)."""
+    code = getattr(inspect.unwrap(function), "__code__", None) if callable(function) else None
+    return (code.co_filename, code.co_firstlineno) if code is not None else ("", 0)
+
+
+def _line_of_assignment(file: str, name: str) -> int:
+    """The line on which a module binds `name` first, 0 where it cannot be read."""
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return 0
+    bound = (
+        node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+    )
+    return min(bound, default=0)
+
+
 def _with_submodules(module: ModuleType) -> list[ModuleType]:
     members = [module]
-    inside = pkgutil.walk_packages(getattr(module, "__path__", ()), f"{module.__name__}.")
+    paths, prefix = getattr(module, "__path__", ()), f"{module.__name__}."
+    # a subpackage that fails is imported again below, where the failure is told
+    inside = pkgutil.walk_packages(paths, prefix, onerror=lambda name: None)
     names = [info.name for info in inside if not info.name.endswith("__main__")]
-    return [*members, *map(importlib.import_module, names)]
+    return [*members, *map(load_module, names)]

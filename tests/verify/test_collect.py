@@ -4,7 +4,7 @@ from importlib import import_module
 import pytest
 
 from diffkit.core.errors import UsageError
-from diffkit.verify.collect import claim, collect, judge
+from diffkit.verify.collect import claim, collect, collect_own, judge, mentions_claims
 
 ROOT = """\
 import jax.numpy as jnp
@@ -74,3 +74,33 @@ def test_only_functions_are_decorated():
 
 def test_a_module_without_claims_gives_none():
     assert collect(import_module("json")) == []
+
+
+def test_a_claim_knows_the_line_it_stands_on(package):
+    lines = {found.name.partition(":")[2]: found.place for found in collect_own(package)}
+    text = ROOT.splitlines()
+    for name, begins in [("right", '@dk.claim(df="2*x")'), ("STATED", "STATED = ")]:
+        file, line = lines[name]
+        assert file == package.__file__
+        assert text[line - 1].startswith(begins)
+
+
+def test_a_module_alone_leaves_its_submodules_out(package):
+    assert [found.label for found in collect_own(package)] == ["right", "wrong", "second", "STATED"]
+
+
+@pytest.mark.parametrize(
+    ("source", "holds"),
+    [
+        ("import diffkit as dk\n@dk.claim(df='1')\ndef f(x): return x\n", True),
+        ("from diffkit import claim\n@claim(df='1')\ndef f(x): return x\n", True),
+        ("import diffkit\nC = diffkit.Claim('x', '1', 'x')\n", True),
+        ("claim = 3\n", False),
+        ("# @dk.claim(df='1')\n'''@dk.claim(df=1)'''\n", False),
+        ("def f(:\n", False),
+        ("\0", False),
+        ("", False),
+    ],
+)
+def test_claims_are_noticed_without_running_the_module(source, holds):
+    assert mentions_claims(source) is holds

@@ -1,0 +1,150 @@
+"""How far a point lies from the next kink of a program, seen from inside the program.
+
+The program is run equation by equation.  Where it compares, takes a maximum, rounds, or meets the
+edge of a domain (the root of 0), the distance of the operands from that event is noted; the
+smallest is the margin of the point.  It is a distance between intermediate values, not between
+points: `relu(1000*x)` has the margin 1 at x = 0.001.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import inf
+from typing import Any
+
+import numpy as np
+
+from diffkit.core.errors import UnsupportedPrimitive
+
+Measure = Callable[..., Any]
+
+
+def margin(f: Callable[..., Any], *args: Any) -> float:
+    """Return the least distance of an intermediate value from a kink, inf without any kink.
+
+    Args:
+        f: JAX function.
+        *args: The point: arrays.
+
+    Raises:
+        UnsupportedPrimitive: a comparison of numbers inside a loop.
+
+    >>> import jax.numpy as jnp
+    >>> margin(lambda x: jnp.maximum(x, 1.0) + jnp.abs(x), 1.25)
+    0.25
+    """
+    from diffkit.backend import compat
+
+    with compat.x64():
+        program = compat.trace(f, *args)
+        opened, constants = compat.open_jaxpr(program)
+        import jax
+
+        found: list[float] = [inf]
+        _walk(opened, constants, list(map(np.asarray, jax.tree.leaves(args))), found)
+    return min(found)
+
+
+def _walk(
+    opened: Any, constants: Sequence[Any], inputs: Sequence[Any], found: list[float]
+) -> list[Any]:
+    from diffkit.backend import compat
+
+    env: dict[Any, Any] = dict(zip(opened.constvars, constants, strict=True))
+    env.update(zip(opened.invars, inputs, strict=True))
+    for eqn in opened.eqns:
+        values = [atom.val if compat.is_literal(atom) else env[atom] for atom in eqn.invars]
+        env.update(zip(eqn.outvars, _results(eqn, values, found), strict=True))
+    return [atom.val if compat.is_literal(atom) else env[atom] for atom in opened.outvars]
+
+
+def _results(eqn: Any, values: list[Any], found: list[float]) -> list[Any]:
+    """The results of one equation; what it comes close to is noted."""
+    from diffkit.backend import compat
+
+    name = eqn.primitive.name
+    if name == "cond":
+        index, *operands = values
+        branches = eqn.params["branches"]
+        chosen = min(max(int(index), 0), len(branches) - 1)
+        return _walk(*compat.open_jaxpr(branches[chosen]), operands, found)
+    inner = compat.called_jaxpr(eqn) if name in compat.CALLS else None
+    if inner is not None:
+        return _walk(*compat.open_jaxpr(inner), values, found)
+    if any(_compares(each) for each in compat.inner_jaxprs(eqn)):
+        raise UnsupportedPrimitive(
+            f"cannot tell how far a point is from the kinks inside `{name}` "
+            f"({compat.source(eqn)}); give them to arrays_away_from(kinks, shape)"
+        )
+    measure = MEASURES.get(name)
+    arrays = [np.asarray(value) for value in values]
+    if measure is not None and arrays and np.issubdtype(arrays[0].dtype, np.floating):
+        distances = np.asarray(measure(eqn.params, *arrays), float)
+        found.append(float(np.min(distances, initial=inf)))
+    return compat.run_equation(eqn, values)
+
+
+def _compares(jaxpr: Any) -> bool:
+    """Whether a jaxpr holds an equation at which a number may meet a kink."""
+    from diffkit.backend import compat
+
+    opened, _ = compat.open_jaxpr(jaxpr)
+    return any(
+        (eqn.primitive.name in MEASURES and _is_real(eqn.invars[0]))
+        or any(_compares(each) for each in compat.inner_jaxprs(eqn))
+        for eqn in opened.eqns
+    )
+
+
+def _is_real(atom: Any) -> bool:
+    return bool(np.issubdtype(atom.aval.dtype, np.floating))
+
+
+def _gaps(params: Mapping[str, Any], *operands: Any) -> Any:
+    """Distances of entries that are compared with each other along the reduced axes."""
+    values = operands[0]
+    axes = params.get("axes", params.get("axis", params.get("dimension", -1)))
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    moved = np.moveaxis(values, axes, range(-len(axes), 0))
+    rows = moved.reshape(*moved.shape[: moved.ndim - len(axes)], -1)
+    return np.diff(np.sort(rows, axis=-1), axis=-1)
+
+
+def _of_power(params: Mapping[str, Any], base: Any, *rest: Any) -> Any:
+    exponent = params.get("y", rest[0] if rest else 1)
+    is_polynomial = np.all((np.asarray(exponent) >= 0) & (np.asarray(exponent) % 1 == 0))
+    return np.full((), inf) if is_polynomial else np.abs(base)
+
+
+def _to_integer(shift: float) -> Measure:
+    return lambda params, a: np.abs(a - shift - np.round(a - shift))
+
+
+def _of_remainder(params: Mapping[str, Any], a: Any, b: Any) -> Any:
+    rest = np.abs(np.fmod(a, b))
+    return np.minimum(rest, np.abs(b) - rest)
+
+
+def _table() -> dict[str, Measure]:
+    table: dict[str, Measure] = {
+        "clamp": lambda p, low, x, high: np.minimum(np.abs(x - low), np.abs(x - high)),
+        "log1p": lambda p, a: np.abs(a + 1),
+        "div": lambda p, a, b: np.abs(b),
+        "atan2": lambda p, a, b: np.hypot(a, b),
+        "pow": _of_power,
+        "integer_pow": _of_power,
+        "floor": _to_integer(0.0),
+        "ceil": _to_integer(0.0),
+        "round": _to_integer(0.5),
+        "rem": _of_remainder,
+    }
+    table |= dict.fromkeys(
+        "eq ne lt le gt ge max min".split(), lambda p, a, b: np.abs(np.subtract(a, b))
+    )
+    table |= dict.fromkeys("abs sign sqrt rsqrt cbrt log".split(), lambda p, a: np.abs(a))
+    table |= dict.fromkeys(
+        "sort reduce_max reduce_min argmax argmin cummax cummin top_k".split(), _gaps
+    )
+    return table
+
+
+#: Primitive -> (parameters, operands) -> distances from its kinks and edges.
+MEASURES: Mapping[str, Measure] = _table()
