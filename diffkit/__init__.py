@@ -24,6 +24,7 @@ _HOME = {
     "lift": "diffkit.bridge.lift",
     "lower": "diffkit.bridge.lower",
     "verify": "diffkit.verify.verify",
+    "verify_estimator": "diffkit.verify.verify_estimator",
 }
 
 __all__ = sorted(_HOME)
