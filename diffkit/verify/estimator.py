@@ -204,21 +204,32 @@ def read_candidates(exact: Any, draws: Draws) -> tuple[Candidate, ...]:
     Raises:
         UsageError: neither, or a shape, dtype or value that no mean can have.
     """
-    if jax.tree.structure(exact) == draws.treedef:
+    if _structure(exact) == draws.treedef:
         return (_candidate("exact", exact, draws),)
     if isinstance(exact, Mapping) and exact:
-        fits = {
-            str(name): jax.tree.structure(value) == draws.treedef for name, value in exact.items()
-        }
-        if all(fits.values()) and len(fits) == len(exact):
+        fits = {str(name): _structure(value) == draws.treedef for name, value in exact.items()}
+        if all(fits.values()):
             return tuple(_candidate(str(name), value, draws) for name, value in exact.items())
         if any(fits.values()):
             wrong = ", ".join(name for name, does_fit in fits.items() if not does_fit)
             raise UsageError(f"the candidates {wrong} are not made like a draw of {draws.name}")
     raise UsageError(
-        f"exact has the structure {jax.tree.structure(exact)}, a draw of {draws.name} "
+        f"exact has the structure {_structure(exact)}, a draw of {draws.name} "
         f"{draws.treedef}; give exact that structure, or a dict of named candidates that have it"
     )
+
+
+def _structure(tree: Any) -> Any:
+    """Structure of a pytree.
+
+    Raises:
+        UsageError: JAX cannot take it apart, such as a dict with names of several types.
+    """
+    try:
+        return jax.tree.structure(tree)
+    except (TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UsageError(f"exact is no pytree ({reason}); name candidates by text") from error
 
 
 def _candidate(name: str, tree: Any, draws: Draws) -> Candidate:

@@ -448,6 +448,7 @@ PAIR = [(0.5, 0), (0.5, 1)]
         ({"exact": {"a": np.zeros(2), "b": np.zeros(2, complex)}}, "real"),
         ({"exact": {"a": np.zeros(2), "b": (0.0,)}}, "candidates b are not"),
         ({"exact": None}, "structure"),
+        ({"exact": {0: np.zeros(2), "0": np.ones(2)}}, "no pytree"),
         ({"exact": np.array([0.0, np.nan])}, r"not finite at \[1\]"),
         ({"exact": np.array([0.0, np.inf])}, "not finite"),
         ({"exact": np.array([10**400, 1], dtype=object)}, "too large"),
