@@ -23,6 +23,7 @@ from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.textbook import textbook
 from diffkit.symbolic.tokens import spelled_out
+from diffkit.symbolic.walk import written_size
 from diffkit.tensor import build, sweep, symmetry, views
 from diffkit.tensor.compose import Composed, compose, differentiate, is_elementwise
 from diffkit.tensor.nodes import Node, Shape, Var, map_node, topological, var
@@ -30,6 +31,8 @@ from diffkit.tensor.substitute import substitute, symbols_of
 from diffkit.typeset import Style
 
 Wrt = str | int | sp.Symbol
+#: A longer formula of numbers is shown in named parts.
+_MOST_SYMBOLS = 2_000
 Styles = ("matrix", "index", "differential")
 
 
@@ -326,7 +329,7 @@ class Formula:
     def _show(self, style: Style, form: str = "matrix") -> str:
         if self.is_elementwise and (self.is_scalar or (self.shape and self._is_of_one_vector)):
             composed = self.composed()
-            if not composed.arrays:
+            if not composed.arrays and written_size(composed.expr) <= _MOST_SYMBOLS:
                 return show(composed.expr, style)
         from diffkit.tensor.printing import choice, layout
 

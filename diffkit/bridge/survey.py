@@ -28,7 +28,7 @@ class Place:
     Args:
         primitive: Its primitive.
         source: File, line and text of the user's code.
-        reason: "tie" or "edge".
+        reason: "tie", "edge", or "overflow" where finite operands give an infinite result.
     """
 
     primitive: str
@@ -79,8 +79,21 @@ def _walk(
         else:
             results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
             results = results if eqn.primitive.multiple_results else [results]
+            if _overflows(values, results):
+                found.append(Place(eqn.primitive.name, source, "overflow"))
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in opened.outvars]
+
+
+def _overflows(values: Sequence[Any], results: Sequence[Any]) -> bool:
+    """Whether a result is infinite although every operand is finite."""
+    return not any(map(_is_infinite, values)) and any(map(_is_infinite, results))
+
+
+def _is_infinite(value: Any) -> bool:
+    array = np.asarray(value)
+    is_real = jnp.issubdtype(array.dtype, jnp.floating)
+    return bool(is_real and np.any(np.isinf(array.astype(np.float64))))
 
 
 def _reasons(eqn: Any, values: Sequence[Any]) -> Iterator[str]:

@@ -24,6 +24,10 @@ _INVISIBLE = arb(2) ** -1080  # an absolute width below every double counts as n
 #: A jump smaller than this, relative, is a rounded constant in the program and no kink.
 NEGLIGIBLE = 2.0**-48
 
+#: How notes begin where the function breaks: its value, or an infinite derivative's sign.
+JUMP = "the value jumps"
+CUSP = "a cusp: the two sides have opposite signs"
+
 Kind = Literal["smooth", "kink", "infinite", "undefined", "undecided"]
 Program = Callable[[Sequence[Germ]], Sequence[Germ]]
 
@@ -106,6 +110,11 @@ class DerivativeEnclosure:
     value: Enclosure | None
     kind: Kind
     note: str = ""
+
+    @property
+    def is_break(self) -> bool:
+        """Whether the value jumps, or the derivative is infinite with two signs."""
+        return self.note.startswith((JUMP, CUSP))
 
     @property
     def derivative(self) -> Enclosure | None:
@@ -356,7 +365,7 @@ def _judge(
         slope = side[1] if order else None
         shift = size * abs(slope.value) if isinstance(slope, Enclosure) else 0.0
         if not isinstance(start, Enclosure) or not value.agrees(start, shift):
-            return verdict("undefined", f"the value jumps: it is not the limit from the {name}")
+            return verdict("undefined", f"{JUMP}: it is not the limit from the {name}")
     if not existing:
         return verdict("undefined", "an isolated point of the domain")
     if len(existing) == 1:
@@ -388,7 +397,7 @@ def _two_sided(
             return verdict("infinite", f"the derivative of order {k} is infinite")
     before, after = pairs[order]
     if before.is_infinite and after.is_infinite:
-        note = "" if before.overlaps(after) else "a cusp: the two sides have opposite signs"
+        note = "" if before.overlaps(after) else CUSP
         return verdict("infinite", note)
     if not before.agrees(after):
         return verdict("kink")

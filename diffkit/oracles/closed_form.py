@@ -5,6 +5,8 @@ from fractions import Fraction
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.bridge.array_claim import tangent_of
+from diffkit.bridge.formula import Formula
 from diffkit.bridge.interpret import interpret_expression
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Probe, Subject
@@ -18,6 +20,7 @@ GROUP = "closed form"
 #: A constant of the program is read as the simplest number that rounds to it; its derivative
 #: then differs from the program's by about this much, relative.
 CONSTANTS = 1e-9
+EPS = 2.0**-52
 
 
 def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
@@ -25,11 +28,13 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
 
     Raises:
         UnsupportedPrimitive: the function cannot be lifted.
-        UsageError: the probe asks about a direction, not about one entry.
+        UsageError: a higher derivative of a function that joins the entries of arrays.
     """
     with compat.x64():
         formula = lift(subject.renamed(subject.call), *subject.values)
     variable = subject.variable.replace(".", "_")
+    if not formula.is_elementwise or not _is_entry(probe):
+        return _of_arrays(formula, variable, probe, order)
     slope = formula.nth(variable, order)
     point = _entry(subject, probe)
 
@@ -50,18 +55,52 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
     )
 
 
+def _of_arrays(formula: Formula, variable: str, probe: Probe, order: int) -> Estimate:
+    """The directional derivative in float64; its bound is what 4 ulps of the arguments change."""
+    if order > 1:
+        raise UsageError("a closed form of arrays answers about the first derivative")
+    along = tangent_of(formula, variable)
+    random = np.random.default_rng(0)
+    moved = [
+        leaf * (1 + 4 * EPS * random.choice([-1.0, 1.0], size=leaf.shape))
+        if np.issubdtype(leaf.dtype, np.floating)
+        else leaf
+        for leaf in probe.leaves
+    ]
+    with compat.x64():
+        here, there = (
+            np.asarray(along(*leaves, probe.tangent), dtype=float)
+            for leaves in (probe.leaves, moved)
+        )
+    value, other = (float(np.sum(probe.cotangent * each)) for each in (here, there))
+    size = float(np.sum(np.abs(probe.cotangent * here)))
+    spread = 32 * abs(other - value) + 256 * EPS * size
+    read = CONSTANTS * abs(value) if formula.notes else 0.0
+    return Estimate(value, ErrorBound({"conditioning": spread, "constants": read}))
+
+
+def _is_entry(probe: Probe) -> bool:
+    """Whether a probe asks about one entry of an elementwise function."""
+    return (
+        probe.tangent.shape == probe.cotangent.shape
+        and np.count_nonzero(probe.tangent) == 1
+        and np.array_equal(probe.tangent, probe.cotangent)
+    )
+
+
 def _entry(subject: Subject, probe: Probe) -> dict[str, Fraction]:
     """The coordinates of the one entry an elementwise probe asks about."""
     shape = probe.tangent.shape
     asked = np.flatnonzero(np.ravel(probe.tangent))
-    if (
-        shape != probe.cotangent.shape
-        or len(asked) != 1
-        or not np.array_equal(probe.tangent, probe.cotangent)
-    ):
-        raise UsageError("a closed form answers about one entry of an elementwise function")
     place = np.unravel_index(asked[0], shape) if shape else ()
     return {
         name.replace(".", "_"): Fraction(float(np.broadcast_to(leaf, shape)[place]))
         for name, leaf in zip(subject.names, probe.leaves, strict=True)
+        if _reaches(leaf.shape, shape)
     }
+
+
+def _reaches(shape: tuple[int, ...], result: tuple[int, ...]) -> bool:
+    """Whether an array can be broadcast to the result; one that cannot has no part in it."""
+    ends = zip(reversed(shape), reversed(result), strict=False)
+    return len(shape) <= len(result) and all(size in (1, wanted) for size, wanted in ends)

@@ -21,11 +21,15 @@ SECONDS = 10.0
 class Rigorous:
     """The rigorous witness for one function in one dtype.
 
+    `name` and `group` are how evidence calls it.
+
     Args:
         subject: The function.
         dtype: Precision of the program: its constants and points enter by their binary values.
         seconds: Time limit of one question.
     """
+
+    name, group = NAME, GROUP
 
     def __init__(self, subject: Subject, dtype: str, seconds: float = SECONDS):
         self.subject, self.dtype, self.seconds = subject, dtype, seconds

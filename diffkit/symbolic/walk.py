@@ -31,3 +31,16 @@ def nodes(
         stack.append((node, True))
         if not is_leaf(node):
             stack.extend((arg, False) for arg in reversed(node.args))
+
+
+def written_size(expr: sp.Basic) -> int:
+    """How many symbols it takes to write `expr` out, shared parts once per use.
+
+    >>> from diffkit.symbolic.symbols import symbol
+    >>> written_size(symbol("x") ** 2 + 1)
+    5
+    """
+    sizes: dict[sp.Basic, int] = {}
+    for node in nodes(expr):
+        sizes[node] = 1 + sum(sizes[arg] for arg in node.args)
+    return sizes[expr]

@@ -9,15 +9,17 @@ from dataclasses import dataclass, replace
 from math import inf, isfinite, isinf, isnan, nan
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
-from diffkit.bridge.batch import run_rows
-from diffkit.bridge.subject import Probe, Subject
+from diffkit.bridge.batch import Row, run_rows
+from diffkit.bridge.subject import Probe, Subject, weighted
 from diffkit.bridge.survey import has_iterated_rule
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DiffkitError, UnsupportedFunction, UnsupportedPrimitive
 from diffkit.core.evidence import ErrorBound, Evidence, Group, Outcome
 from diffkit.numeric.balls import DerivativeEnclosure
-from diffkit.oracles import forward, high_precision, reverse
+from diffkit.oracles import closed_form, forward, high_precision, reverse
+from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.modes import mode_error
 from diffkit.verify.tolerance import Tolerance
@@ -25,6 +27,10 @@ from diffkit.verify.tolerance import Tolerance
 #: The AD modes that are judged; jet is heard as evidence only.
 JUDGED_MODES = (reverse, forward)
 DOUBLED_LADDER = (256, 512, 1024, 2048, 4096)
+#: The row of the function's own value.
+PRIMAL = "primal"
+#: AD in a narrower type may lose this many units where no running bound can be given.
+UNBOUNDED_ULPS = 1024.0
 #: `lax.custom_root` of a problem without a root returns a number all the same.
 ITERATED = "a custom rule of an iteration holds only where the iteration has converged"
 
@@ -45,6 +51,8 @@ class Answer:
         is_given: Whether the point is the user's.
         rows: Rows of the witnesses heard on a disagreement.
         order: Order of the derivative.
+        primal: The function's own value in this precision.
+        measured: Why the truth is measured by differences, "" where it is enclosed.
     """
 
     probe: Probe
@@ -58,6 +66,8 @@ class Answer:
     is_given: bool = False
     rows: tuple[Evidence, ...] = ()
     order: int = 1
+    primal: float = nan
+    measured: str = ""
 
     @property
     def true_value(self) -> float:
@@ -89,26 +99,57 @@ def ask(
     mine: int,
     order: int,
     seed: int,
-    is_judged: bool = True,
 ) -> list[Answer]:
-    """Ask AD and the rigorous witness at all points; judge each answer of each mode."""
-    probes, given = [], []
-    for number, point in enumerate(leaves):
+    """The answers at points that all decide the status; see `ask_beside`."""
+    return ask_beside(what, dtype, leaves, mine, order, seed, ())[0]
+
+
+def ask_beside(
+    what: Subject,
+    dtype: str,
+    leaves: Sequence[tuple[Any, ...]],
+    mine: int,
+    order: int,
+    seed: int,
+    watched: Sequence[tuple[Any, ...]],
+) -> tuple[list[Answer], list[Answer]]:
+    """Ask AD and the rigorous witness at all points; judge each answer of each mode.
+
+    Args:
+        what: The function.
+        dtype: Precision of the program.
+        leaves: The points that decide the status, the user's first.
+        mine: How many of them are the user's.
+        order: Order of the derivative.
+        seed: Seed of random directions.
+        watched: Points beside them; a disagreement there is not confirmed.
+
+    Returns:
+        The answers at the judged points and those at the watched ones, from one compiled program.
+    """
+    probes: list[Probe] = []
+    given: list[bool] = []
+    judged: list[bool] = []
+    for number, point in enumerate([*leaves, *watched]):
         if not what.is_representable(dtype, point):
             continue  # 1e200 is no float32: another question than the one asked
         asked = what.probes(point, seed)
         probes += asked
         given += [number < mine] * len(asked)
+        judged += [number < len(leaves)] * len(asked)
     if not probes:
-        return []
+        return [], []
     rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
     rows = {name: row for name, row in rows.items() if mode_error(what, dtype, row) is None}
-    values = run_rows(what, dtype, probes, rows)
-    rigorous = Rigorous(what, dtype)
+    values = run_rows(what, dtype, probes, {**rows, PRIMAL: primal_row(what)})
+    # a sampled point at which the program has no value is outside the domain: nobody is asked
+    asked_about = [
+        is_mine or isfinite(primal) for is_mine, primal in zip(given, values[PRIMAL], strict=True)
+    ]
+    oracle, truths, reason = _truths(what, dtype, probes, asked_about, order)
     tolerances = {name: Tolerance(what, dtype, row) for name, row in rows.items()}
-    found = []
-    for number, probe in enumerate(probes):
-        truth = rigorous.enclosure(probe, order)
+    found: tuple[list[Answer], list[Answer]] = [], []
+    for number, (probe, truth) in enumerate(zip(probes, truths, strict=True)):
         for name in rows:
             answer = Answer(
                 probe,
@@ -119,14 +160,53 @@ def ask(
                 "unsure",
                 is_given=given[number],
                 order=order,
+                primal=float(values[PRIMAL][number]),
+                measured=reason,
             )
-            found.append(_judge(what, rigorous, tolerances[name], answer, order, is_judged))
+            side = found[0 if judged[number] else 1]
+            side.append(_judge(what, oracle, tolerances[name], answer, order, judged[number]))
     return found
+
+
+Oracle = Rigorous | Measured
+_NO_VALUE = DerivativeEnclosure(None, None, None, "undefined", "the program has no value here")
+
+
+def primal_row(what: Subject) -> Row:
+    """The value asked about, <u, f(x)>."""
+
+    def row(leaves: Any, tangent: Any, cotangent: Any) -> Any:
+        return weighted(cotangent, jax.tree.leaves(what.call(*leaves))[0])
+
+    return row
+
+
+def _truths(
+    what: Subject,
+    dtype: str,
+    probes: Sequence[Probe],
+    asked_about: Sequence[bool],
+    order: int,
+) -> tuple[Oracle, list[DerivativeEnclosure], str]:
+    """The truth at every probe by balls, or by differences with the reason why balls cannot."""
+
+    def truths(oracle: Oracle) -> list[DerivativeEnclosure]:
+        return [
+            oracle.enclosure(probe, order) if is_asked else _NO_VALUE
+            for probe, is_asked in zip(probes, asked_about, strict=True)
+        ]
+
+    rigorous = Rigorous(what, dtype)
+    try:
+        return rigorous, truths(rigorous), ""
+    except (UnsupportedPrimitive, UnsupportedFunction) as error:
+        measured = Measured(what, dtype)
+        return measured, truths(measured), str(error).splitlines()[0]
 
 
 def _judge(
     what: Subject,
-    rigorous: Rigorous,
+    oracle: Oracle,
     tolerance: Tolerance,
     answer: Answer,
     order: int,
@@ -143,7 +223,7 @@ def _judge(
     if truth.kind == "infinite":
         return _infinite(answer)
     if truth.kind == "kink":
-        return _kink(what, rigorous, answer, order, is_judged)
+        return _kink(what, oracle, answer, order, is_judged)
     true = answer.true_value
     largest = float(jnp.finfo(answer.dtype).max)
     if abs(true) > largest or abs(truth.value.value) > largest:
@@ -151,6 +231,8 @@ def _judge(
         beyond = replace(answer, is_given=answer.is_given and answer.dtype == "float64")
         return _with(beyond, "out of domain", f"not representable in {answer.dtype}")
     free = tolerance.free(true)
+    if answer.measured:
+        return _against_differences(what, answer, free)
     if answer.error <= free.value:
         return _with(answer, "agrees", "", free)
     if isfinite(answer.value):
@@ -161,11 +243,34 @@ def _judge(
             return _with(answer, outcome, note, allowed)
     else:
         allowed = free
-    return _disagreement(what, rigorous, _with(answer, "disagrees", "", allowed), order, is_judged)
+    return _disagreement(what, oracle, _with(answer, "disagrees", "", allowed), order, is_judged)
+
+
+def _against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answer:
+    """Where balls have no row: differences and the closed form together may refute."""
+    derivative = answer.truth.derivative
+    width = derivative.high - derivative.low if derivative is not None else inf
+    loss = UNBOUNDED_ULPS * float(jnp.finfo(answer.dtype).eps) * abs(answer.true_value)
+    allowed = free + ErrorBound({"differences": width, "rounding": loss})
+    if answer.error <= allowed.value:
+        return _with(answer, "agrees", "by differences", allowed)
+    if not answer.is_given:
+        return _with(answer, "unsure", "differences disagree", allowed)
+    rows = [_row(answer, Measured.name, Measured.group, answer.true_value, answer.order)]
+    try:
+        second = closed_form.estimate(what, answer.probe, answer.order)
+    except DiffkitError as error:
+        return _with(answer, "unsure", f"no second witness: {str(error).splitlines()[0]}", allowed)
+    sides = abs(second.value - answer.true_value) <= allowed.value + second.bound.value
+    contradicts_ad = not abs(second.value - answer.value) <= 4 * allowed.value + second.bound.value
+    if not (sides and contradicts_ad):
+        return _with(answer, "unsure", "the witnesses do not agree on the truth", allowed)
+    rows.append(_row(answer, closed_form.NAME, closed_form.GROUP, second.value, answer.order))
+    return replace(_with(answer, "disagrees", "", allowed), rows=tuple(rows))
 
 
 def _disagreement(
-    what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool
+    what: Subject, rigorous: Oracle, answer: Answer, order: int, is_judged: bool
 ) -> Answer:
     """Confirm by balls at doubled precision and by difference quotients in many digits."""
     if not is_judged:
@@ -196,7 +301,7 @@ def _infinite(answer: Answer) -> Answer:
     return _with(answer, "unsure", "the derivative is infinite, AD's answer is not")
 
 
-def _kink(what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judged: bool) -> Answer:
+def _kink(what: Subject, oracle: Oracle, answer: Answer, order: int, is_judged: bool) -> Answer:
     """Any element of the Clarke subdifferential will do at a kink."""
     left, right = answer.truth.left, answer.truth.right
     if left is None or right is None or left.is_infinite or right.is_infinite:
@@ -205,15 +310,15 @@ def _kink(what: Subject, rigorous: Rigorous, answer: Answer, order: int, is_judg
     slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(low), abs(high))
     allowed = ErrorBound({"rounding": slack})
     note = f"kink: one-sided derivatives {left.value:g} and {right.value:g}"
-    if order > 1:
-        return _with(answer, "unsure", note)
     if low - slack <= answer.value <= high + slack:
         return _with(answer, "agrees", note, allowed)
+    if order > 1 or answer.measured:
+        return _with(answer, "unsure", note)
     refuted = _with(answer, "disagrees", note, allowed)
     if not is_judged:
         return refuted
-    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
-    second = high_precision.estimate(what, answer.dtype, rigorous.jaxpr, answer.probe, order)
+    again = oracle.enclosure(answer.probe, order, DOUBLED_LADDER)
+    second = high_precision.estimate(what, answer.dtype, oracle.jaxpr, answer.probe, order)
     if again.kind != "kink" or second.left is None or second.right is None:
         return _with(answer, "unsure", "the witnesses do not agree on the kink")
     value = f"{second.left:g} and {second.right:g}"

@@ -3,8 +3,8 @@
 At the judged points a wrong answer is "wrong"; at the watched ones it is a "warning".
 """
 
-from collections.abc import Callable, Sequence
-from math import inf, isfinite, isinf, isnan
+from collections.abc import Iterator, Sequence
+from math import inf, isfinite, isinf, isnan, nan
 from typing import Any
 
 import jax.numpy as jnp
@@ -16,14 +16,16 @@ from diffkit.bridge.survey import CUSTOM_RULES, Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
 from diffkit.oracles import forward, reverse
+from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
-from diffkit.verify.modes import mode_error
 from diffkit.verify.remedy import series
 
 Answer = Any
 _RANK = {"wrong": 0, "warning": 1, "note": 2}
-#: Digits lost before a loss of accuracy is worth a word: half of them.
+#: Digits lost before a loss of accuracy beside the user's points is worth a word: half of them.
 _LOST = 0.5
+#: At the user's own points this many ulps are, beyond those of the conditioning.
+_LOST_ULPS = 256.0
 #: An error of this many ulps of the usual derivative is what floating point gives.
 _INNOCENT_ULPS = 8.0
 
@@ -33,46 +35,26 @@ def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) ->
     if answer.outcome == "disagrees":
         severity: Severity = "warning" if is_watched else "wrong"
         return [_wrong(what, answer, order, severity)]
-    if answer.outcome != "agrees":
-        return []
     if answer.truth.kind == "kink":
         return [_kink(what, answer, order)]
+    if answer.is_given:
+        found = _beyond_numbers(what, answer, order)
+        if found:
+            return found
+    if answer.outcome != "agrees":
+        return []
     if answer.truth.kind != "smooth" or not isfinite(answer.value):
         return []
     return _inaccuracy(what, answer, order)
 
 
-def watch(
-    what: Subject,
-    dtype: str,
-    order: int,
-    leaves: Sequence[Any],
-    ask: Callable[[Sequence[Any]], Sequence[Answer]],
-) -> list[Finding]:
-    """Ask AD at the adversarial points and keep what is worth a warning."""
-    answers = ask(leaves)
+def of_watched(what: Subject, dtype: str, order: int, answers: Sequence[Answer]) -> list[Finding]:
+    """What AD answered at the adversarial points, as far as it is worth a warning."""
     return [
         finding
         for answer in worth_a_word(answers, dtype)
         for finding in of_answer(what, answer, order, is_watched=True)
         if finding.kind != "kink"
-    ]
-
-
-def missing_mode(what: Subject, dtype: str) -> list[Finding]:
-    """A warning when `jax.grad` raises where forward mode works (a while loop)."""
-    reasons = {mode.NAME: mode_error(what, dtype, mode.row(what, 1)) for mode in (reverse, forward)}
-    if reasons[reverse.NAME] is None:
-        return []
-    works = reasons[forward.NAME] is None
-    return [
-        Finding(
-            "missing-mode",
-            "warning",
-            f"jax.grad raises: {reasons[reverse.NAME]}",
-            remedy="jax.jacfwd works" if works else "",
-            dtype=dtype,
-        )
     ]
 
 
@@ -201,25 +183,78 @@ def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, 
 
 
 def _truth(answer: Answer) -> str:
+    left, right = answer.left, answer.right
     if answer.truth.kind == "kink":
-        left, right = answer.left, answer.right
         return f"the one-sided derivatives are {left:g} and {right:g}"
+    if answer.truth.kind == "undefined":
+        sides = [f"{s:g} from the {n}" for n, s in (("left", left), ("right", right)) if s == s]
+        return f"the derivative is {' and '.join(sides)}" if sides else "there is no derivative"
+    if answer.truth.kind == "undecided":
+        return "what the derivative is was not decided"
     return f"the derivative is {answer.true_value:.6g}"
 
 
 def _kink(what: Subject, answer: Answer, order: int) -> Finding:
     places = delicate_places(what, answer)
     left, right = answer.left, answer.right
+    element = ", an element of the subdifferential" if answer.outcome == "agrees" else ""
     return Finding(
         "kink",
         "note",
         f"at {place(what, answer.probe)} the one-sided derivatives are {left:g} and {right:g}; "
-        f"JAX's convention gives {answer.value:g}, an element of the subdifferential",
+        f"JAX's convention gives {answer.value:g}{element}",
         where=places[0].line if places else "",
         point=point_of(what, answer.probe),
         order=order,
         dtype=answer.dtype,
     )
+
+
+def _beyond_numbers(what: Subject, answer: Answer, order: int) -> list[Finding]:
+    """What is not finite at the user's own point, where no derivative settles the verdict."""
+    return [
+        Finding(
+            kind,
+            severity,
+            f"at {place(what, answer.probe)} {message}",
+            where=_line(what, answer),
+            point=point_of(what, answer.probe),
+            order=order,
+            dtype=answer.dtype,
+        )
+        for kind, severity, message in _not_finite(answer)
+    ]
+
+
+def _not_finite(answer: Answer) -> Iterator[tuple[str, Severity, str]]:
+    """Kind, severity and message of each value that is not finite."""
+    value = answer.truth.value.value if answer.truth.value is not None else nan
+    is_beyond = not isfinite(answer.primal)
+    if is_beyond and abs(value) <= float(jnp.finfo(answer.dtype).max):
+        yield "overflow", "warning", f"the value overflows to {answer.primal}; it is {value:.6g}"
+    elif is_beyond:
+        yield "nan-value", "warning", f"the function's value is {answer.primal}"
+    if isnan(answer.value):
+        yield (
+            "nan-gradient",
+            "warning",
+            f"AD gives nan where the value is {answer.primal:.6g}; {_truth(answer)}",
+        )
+    elif is_beyond:
+        if answer.value == 0 and abs(answer.true_value) > 0:
+            yield "silent-zero", "warning", f"AD gives 0; {_truth(answer)}"
+    elif answer.truth.is_break:
+        yield "kink", "note", f"{answer.truth.note}; JAX's convention gives {answer.value:g}"
+    elif answer.truth.kind == "infinite" and isfinite(answer.value):
+        yield "wrong-limit", "warning", f"AD gives {answer.value:g}, the derivative is infinite"
+    elif answer.truth.kind in ("infinite", "undefined") or isinf(answer.value):
+        message = f"the domain ends: AD gives {answer.value:g}; {_truth(answer)}"
+        yield "domain-edge", "note", message
+
+
+def _line(what: Subject, answer: Answer) -> str:
+    places = delicate_places(what, answer)
+    return places[0].line if places else ""
 
 
 def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
@@ -230,16 +265,42 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     if true == 0 or abs(true) < 1e4 * tiny:
         return []
     lost = answer.error / abs(true)
-    if lost <= eps**_LOST or lost <= 64 * eps * (1 + _condition(what, answer, order)):
+    if lost <= (_LOST_ULPS * eps if answer.is_given else eps**_LOST):
+        return []
+    if lost <= 64 * eps * (1 + _condition(what, answer, order)):
         return []
     at = place(what, answer.probe)
     if answer.value == 0:
         message = f"{answer.dtype}: at {at} AD gives 0, the derivative is {true:.3g}"
         return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
+    overflow = _overflow(what, answer, order)
+    if overflow is not None:
+        message = f"{answer.dtype}: at {at} AD gives {answer.value:.6g} by way of an infinity, "
+        message += f"the derivative is {true:.6g}"
+        return [_accuracy_finding("overflow", what, answer, order, message, lost)]
     message = (
         f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
     )
     return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
+
+
+def _overflow(what: Subject, answer: Answer, order: int) -> Place | None:
+    """The equation of AD's program that overflows at the answer's point, if one does."""
+    modes = {mode.NAME: mode for mode in (forward, reverse)}
+    kind = jnp.dtype(answer.dtype)
+    leaves = what.at(answer.dtype, answer.probe.leaves)
+    weights = answer.probe.tangent.astype(kind), answer.probe.cotangent.astype(kind)
+    row = modes[answer.mode].row(what, order)
+
+    def program(*values: Any) -> Any:
+        return row(values[:-2], values[-2], values[-1])
+
+    with compat.x64(answer.dtype == "float64"):
+        try:
+            found = delicate(compat.trace(program, *leaves, *weights), [*leaves, *weights])
+        except (DiffkitError, TypeError, ValueError):
+            return None
+    return next((each for each in found if each.reason == "overflow"), None)
 
 
 def _size_of(lost: float, eps: float) -> str:
@@ -270,7 +331,8 @@ def _near(what: Subject, answer: Answer) -> float:
 
 def _condition(what: Subject, answer: Answer, order: int) -> float:
     """|x t'/t|: what rounding the argument alone costs."""
-    following = Rigorous(what, answer.dtype).enclosure(answer.probe, order + 1)
+    oracle = Measured if answer.measured else Rigorous
+    following = oracle(what, answer.dtype).enclosure(answer.probe, order + 1)
     if following.derivative is None or answer.true_value == 0:
         return 0.0
     x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
@@ -286,9 +348,10 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
     leaves = what.at(answer.dtype, answer.probe.leaves)
     with compat.x64(answer.dtype == "float64"):
         try:
-            return delicate(what.jaxpr(answer.dtype), leaves)
+            found = delicate(what.jaxpr(answer.dtype), leaves)
         except (DiffkitError, TypeError, ValueError):
             return []
+    return [each for each in found if each.reason != "overflow"]
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:

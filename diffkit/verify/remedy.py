@@ -14,6 +14,7 @@ import numpy as np
 
 from diffkit.bridge.batch import run_rows
 from diffkit.bridge.subject import Probe, Subject
+from diffkit.core.errors import UnsupportedFunction, UnsupportedPrimitive
 from diffkit.oracles import reverse
 from diffkit.oracles.rigorous import Rigorous
 
@@ -29,7 +30,11 @@ def series(what: Subject, probe: Probe, dtype: str, order: int) -> str | None:
     x = probe.leaves[what.wrt]
     if x.ndim or what.output_shape or abs(float(x)) > RADIUS or order > 2:
         return None
-    ulps = _trial(_Key(what, dtype, order, tuple(float(np.sum(leaf)) for leaf in probe.leaves)))
+    key = _Key(what, dtype, order, tuple(float(np.sum(leaf)) for leaf in probe.leaves))
+    try:
+        ulps = _trial(key)
+    except (UnsupportedPrimitive, UnsupportedFunction):  # no balls, no series
+        return None
     if ulps is None or ulps > MOST_ULPS:
         return None
     return f"series for |{what.variable}| < {RADIUS:g}, then <= {int(np.ceil(ulps))} ulp"

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.bridge.capped import capped, has_open_loop
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.subject import Subject, subject
 from diffkit.bridge.transforms import TRANSFORMS, check_names
@@ -22,8 +23,8 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.symbolic.source import source
-from diffkit.verify import findings, formal, sampling, witnesses
-from diffkit.verify.answers import Answer, ask
+from diffkit.verify import findings, formal, hazards, sampling, witnesses
+from diffkit.verify.answers import Answer, ask, ask_beside
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
 DTYPES = ("float64", "float32", "float16", "bfloat16")
@@ -75,27 +76,25 @@ def verify(
     if text is not None:
         _check_variable(what, text, wrt)
         what = replace(what, name=text)
+    if has_open_loop(what.jaxpr(dtypes[0])):  # at a sampled point it may never end
+        what = replace(what, call=capped(what.call))
     where = _domains(what, domain, assume)
     leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
     answers: list[Answer] = []
-    notices: list[Finding] = findings.missing_mode(what, dtypes[0])
+    notices: list[Finding] = hazards.of_program(what, dtypes[0])
     for current in range(1, order + 1):
         for dtype in dtypes:
-            asked = ask(what, dtype, leaves, mine, current, seed)
+            beside = sampling.watched(what, where, seed=seed, budget=budget)
+            asked, seen = ask_beside(what, dtype, leaves, mine, current, seed, beside)
             answers += asked
+            notices += hazards.of_answers(what, asked, dtype) if current == 1 else []
             answers += _transformed(what, under, dtype, leaves, mine, current, seed)
             notices += [
                 found
                 for answer in findings.worth_a_word(asked, dtype)
                 for found in findings.of_answer(what, answer, current, is_watched=False)
             ]
-            notices += findings.watch(
-                what,
-                dtype,
-                current,
-                sampling.watched(what, where, seed=seed, budget=budget),
-                lambda some, dtype=dtype, n=current: ask(what, dtype, some, 0, n, seed, False),
-            )
+            notices += findings.of_watched(what, dtype, current, seen)
     proof = formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, under, seed, budget)
     heard = witnesses.hear(what, answers, order)

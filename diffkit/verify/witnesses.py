@@ -13,6 +13,7 @@ from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import ErrorBound, Estimate, Evidence, Group
 from diffkit.oracles import closed_form, complex_step, differences, high_precision, jet
+from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.answers import Answer
 from diffkit.verify.modes import mode_error
@@ -32,19 +33,28 @@ def hear(what: Subject, answers: Sequence[Answer], order: int) -> tuple[Evidence
     if chosen is None:
         return ()
     truth = chosen.true_value
+    derivative = chosen.truth.derivative
+    is_measured = bool(chosen.measured) and derivative is not None
+    width = derivative.high - derivative.low if is_measured else 0.0
+    reference = Measured if chosen.measured else Rigorous
+    note = "the others are held against this enclosure"
+    if chosen.measured:
+        note = f"the others are held against this: {chosen.measured}"
     rows = [
         Evidence(
-            "germs of balls",
-            "rigorous",
+            reference.name,
+            reference.group,
             "agrees",
             value=truth,
             dtype=DTYPE,
             order=order,
-            note="the others are held against this enclosure",
+            note=note,
         )
     ]
     for name, group, ask in _witnesses(what, chosen.probe, order):
-        rows.append(_row(name, group, ask, truth, order))
+        if name == reference.name:
+            continue
+        rows.append(_row(name, group, ask, truth, order, width))
     return tuple(rows)
 
 
@@ -78,8 +88,9 @@ def _jet(what: Subject, probe: Probe, order: int) -> Estimate:
 
 
 def _row(
-    name: str, group: Group, ask: Callable[[], Estimate], truth: float, order: int
+    name: str, group: Group, ask: Callable[[], Estimate], truth: float, order: int, width: float
 ) -> Evidence:
+    """One witness against the truth, which is itself known to `width`."""
     common: dict[str, Any] = {"dtype": DTYPE, "order": order}
     try:
         found = within(SECONDS, ask)
@@ -89,7 +100,7 @@ def _row(
         return Evidence(name, group, "unsure", note=found.note or "no finite value", **common)
     error = abs(found.value - truth)
     # the truth itself is shown as the nearest double
-    allowed = found.bound + ErrorBound({"rounding": 2.0**-50 * abs(truth) + 2.0**-1022})
+    allowed = found.bound + ErrorBound({"rounding": 2.0**-50 * abs(truth) + 2.0**-1022 + width})
     is_close = error <= allowed.value
     outcome = "agrees" if is_close else ("disagrees" if group in _OBJECTORS else "unsure")
     return Evidence(name, group, outcome, value=found.value, error=error, allowed=allowed, **common)

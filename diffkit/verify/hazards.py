@@ -1,0 +1,148 @@
+"""What is wrong with a program as a whole: missing modes, lost digits, steps, rules that are none.
+
+These findings need no truth at a point: they are read off the program, or off what AD answered at
+all points together.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import isfinite
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffkit.backend import compat
+from diffkit.bridge.batch import run_rows
+from diffkit.bridge.subject import Subject
+from diffkit.bridge.survey import CUSTOM_RULES, Place
+from diffkit.core.errors import DiffkitError
+from diffkit.core.finding import Finding
+from diffkit.oracles import forward, reverse
+from diffkit.verify.answers import Answer
+from diffkit.verify.modes import mode_error
+
+#: A cotangent scaled by this must scale the answer by it: a power of two, so to the last bit of
+#: a linear rule, and negative.
+SCALE = -4.0
+#: Units in the last place that are granted all the same.
+SCALING_ULPS = 8.0
+_CALLBACKS = frozenset("pure_callback io_callback debug_callback".split())
+
+
+def of_program(what: Subject, dtype: str) -> list[Finding]:
+    """The findings that are read off the program itself."""
+    return [
+        *_missing_modes(what, dtype),
+        *_narrowed(what, dtype),
+        *_other_every_time(what, dtype),
+    ]
+
+
+def of_answers(what: Subject, answers: Sequence[Answer], dtype: str) -> list[Finding]:
+    """The findings that all answers of one precision give together."""
+    mine = [answer for answer in answers if answer.dtype == dtype and answer.order == 1]
+    return [*_steps(what, mine), *_not_linear(what, mine, dtype)]
+
+
+def _missing_modes(what: Subject, dtype: str) -> Iterator[Finding]:
+    """A mode of AD that raises: a while loop has no reverse mode, a custom_vjp no forward mode."""
+    reasons = {mode.NAME: mode_error(what, dtype, mode.row(what, 1)) for mode in (reverse, forward)}
+    backward, ahead = reasons[reverse.NAME], reasons[forward.NAME]
+    if backward is not None:
+        remedy = "jax.jacfwd works" if ahead is None else ""
+        message = f"jax.grad raises: {backward}"
+        yield Finding("missing-mode", "warning", message, remedy=remedy, dtype=dtype)
+    if ahead is not None:
+        remedy = "jax.grad works" if backward is None else ""
+        severity = "note" if backward is None else "warning"
+        message = f"jax.jvp raises: {ahead}"
+        yield Finding("missing-mode", severity, message, remedy=remedy, dtype=dtype)
+
+
+def _narrowed(what: Subject, dtype: str) -> Iterator[Finding]:
+    """Where a value that depends on the arguments is rounded to fewer digits."""
+    jaxpr, _ = compat.open_jaxpr(what.jaxpr(dtype))
+    for eqn in _dependent(jaxpr, set(jaxpr.invars)):
+        if eqn.primitive.name != "convert_element_type":
+            continue
+        before, after = eqn.invars[0].aval.dtype, eqn.outvars[0].aval.dtype
+        if not (jnp.issubdtype(before, jnp.floating) and jnp.issubdtype(after, jnp.floating)):
+            continue
+        if jnp.finfo(after).eps > jnp.finfo(before).eps:
+            where = Place("convert_element_type", compat.source(eqn), "narrowed").line
+            digits = int(-np.log10(float(jnp.finfo(after).eps)))
+            message = f"a value of {before} is rounded to {after}, which keeps {digits} digits"
+            yield Finding("dtype-loss", "note", message, where=where, dtype=dtype)
+            return
+
+
+def _dependent(jaxpr: Any, known: set[Any]) -> Iterator[Any]:
+    """The equations that use one of the known variables, those of inner programs included."""
+    for eqn in jaxpr.eqns:
+        if not any(not compat.is_literal(atom) and atom in known for atom in eqn.invars):
+            continue
+        known.update(eqn.outvars)
+        yield eqn
+        for inner in compat.inner_jaxprs(eqn):
+            opened, _ = compat.open_jaxpr(inner)
+            yield from _dependent(opened, set(opened.invars))
+
+
+def _other_every_time(what: Subject, dtype: str) -> Iterator[Finding]:
+    """A function that is another one each time it is traced, or each time it runs."""
+    leaves = what.at(dtype, what.values)
+    with compat.x64(dtype == "float64"):
+        first, second = (compat.trace(what.call, *leaves) for _ in range(2))
+    if not compat.same_jaxpr(first, second):
+        message = "two traces of the function differ: it draws or counts in Python"
+        yield Finding("nondeterministic", "warning", message, dtype=dtype)
+    elif not compat.primitives(first).isdisjoint(_CALLBACKS):
+        with compat.x64(dtype == "float64"):
+            once, again = (jax.tree.leaves(what.call(*leaves))[0] for _ in range(2))
+        if not np.array_equal(np.asarray(once), np.asarray(again), equal_nan=True):
+            message = "two runs at one point return different values: a callback keeps a state"
+            yield Finding("nondeterministic", "warning", message, dtype=dtype)
+
+
+def _steps(what: Subject, answers: Sequence[Answer]) -> Iterator[Finding]:
+    """A function that changes although its derivative is 0 everywhere: a staircase."""
+    finite = [a for a in answers if isfinite(a.primal) and isfinite(a.value)]
+    points = {tuple(float(np.sum(leaf)) for leaf in answer.probe.leaves) for answer in finite}
+    if len(points) < 4 or any(answer.value != 0 for answer in finite):
+        return
+    values = [answer.primal for answer in finite]
+    if max(values) > min(values):
+        yield Finding(
+            "silent-zero",
+            "warning",
+            f"AD gives 0 at all {len(points)} points, yet the value moves between "
+            f"{min(values):.4g} and {max(values):.4g}: the function is a staircase in "
+            f"{what.variable} (rounding, integers or comparisons), which AD cannot see",
+            dtype=finite[0].dtype,
+        )
+
+
+def _not_linear(what: Subject, answers: Sequence[Answer], dtype: str) -> Iterator[Finding]:
+    """A custom rule whose answer does not scale with the cotangent."""
+    asked = [a for a in answers if a.mode == reverse.NAME and a.is_given and isfinite(a.value)]
+    if not asked or CUSTOM_RULES.isdisjoint(compat.primitives(what.jaxpr(dtype))):
+        return
+    probes = [replace(a.probe, cotangent=SCALE * a.probe.cotangent) for a in asked]
+    try:
+        found = run_rows(what, dtype, probes, {reverse.NAME: reverse.row(what, 1)})[reverse.NAME]
+    except DiffkitError:
+        return
+    eps = float(jnp.finfo(dtype).eps)
+    for answer, value in zip(asked, found, strict=True):
+        expected = SCALE * answer.value
+        if not abs(value - expected) <= SCALING_ULPS * eps * abs(expected):
+            yield Finding(
+                "nonlinear-cotangent",
+                "warning",
+                f"a cotangent of {SCALE:g} instead of 1 gives {value:.6g}, not "
+                f"{SCALE:g} times {answer.value:.6g}: a custom rule ignores, clips or bends it",
+                dtype=dtype,
+            )
+            return
