@@ -48,8 +48,9 @@ def smooth_functions(*, max_depth: int = 3) -> "SearchStrategy[SmoothFunction]":
 
     @st.composite
     def functions(draw: Callable[..., Any], left: int) -> SmoothFunction:
-        rule = draw(st.sampled_from(("x", *UNARY, *BINARY))) if left else "x"
-        if rule == "x":
+        # drawn at the bottom too, where it does not matter: an operation can then be shrunk away
+        rule = draw(st.sampled_from(("x", *UNARY, *BINARY)))
+        if rule == "x" or not left:
             return X
         first = draw(functions(left - 1))
         if rule in UNARY:

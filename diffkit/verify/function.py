@@ -100,6 +100,7 @@ def check_function(
             conventions=conventions,
             points=given,
             options=options,
+            parameters=[name.replace(".", "_") for name in what.names],
         )
     )
     if kind == "function" and verdict.ok:
@@ -159,8 +160,13 @@ def _gradients_agree(
     """kind="function", second half: the derivatives of the two implementations."""
     variable = what.variable.replace(".", "_")
     read_claim = Formula.from_text if isinstance(claimed, str) else Formula.from_sympy
-    slope = read_claim(claimed).grad(variable).sympy()
-    return judge(read(target.sympy(), slope, wrt=variable, domain=domain, points=given))
+    other = read_claim(claimed)
+    is_constant = all(each.name != variable for each in other.inputs)
+    slope = 0 if is_constant else other.grad(variable).sympy()
+    names = [name.replace(".", "_") for name in what.names]
+    return judge(
+        read(target.sympy(), slope, wrt=variable, domain=domain, points=given, parameters=names)
+    )
 
 
 def _given(what: Subject, domain: Mapping[str, Any] | str | None) -> list[dict[str, float]]:

@@ -93,6 +93,7 @@ def read(
     conventions: Mapping[str, float] | None = None,
     points: Sequence[Mapping[str, Any]] = (),
     options: Mapping[str, Any] | None = None,
+    parameters: Sequence[str] = (),
 ) -> Question:
     """Read both sides of a claim about scalars.
 
@@ -106,6 +107,7 @@ def read(
         conventions: As in `derivative`.
         points: Points to judge first.
         options: Further options kept for replay.
+        parameters: Names the target could hold and need not: a constant has a derivative too.
 
     Raises:
         UsageError: the sides cannot be put to each other; the message says how they can.
@@ -117,7 +119,7 @@ def read(
         order = 2
     if isinstance(order, bool) or not isinstance(order, int) or not 1 <= order <= HIGHEST_ORDER:
         raise UsageError(f"order={order!r}; write a whole number from 1 to {HIGHEST_ORDER}")
-    names = _names(target)
+    names = _names(target) | set(parameters)
     domains = _domains(domain, names, wrt)
     integers = [name for name, where in domains.items() if where.integer]
     expr = _expression(target, None, integers)
@@ -130,9 +132,12 @@ def read(
     variable = None
     if kind != "value" and not is_relation:
         variable = _variable(wrt, free, known, target)
-    form, relation, claim_expr, decimals = _claimed(claimed, known, free, integers, is_relation)
+    symbols = sorted({*free, *_unused(parameters, free)}, key=str)
+    form, relation, claim_expr, decimals = _claimed(claimed, known, symbols, integers, is_relation)
     actual_order = 0 if variable is None else order
-    everything = free if claim_expr is None else sorted(set(free) | _free(claim_expr), key=str)
+    occurring = set(symbols) | ({variable} if variable is not None else set())
+    occurring |= set() if claim_expr is None else _free(claim_expr)
+    everything = sorted(occurring, key=str)
     complete = {str(s): domains.get(str(s), _default(s)) for s in everything}
     claim = Claim(
         target=_text(target),
@@ -147,7 +152,7 @@ def read(
     )
     if claim_expr is not None:
         claim_expr = evaluated(claim_expr, complete)
-    notes = _read_as(claimed, known, free) if form == "value" else ()
+    notes = _read_as(claimed, known, symbols) if form == "value" else ()
     question = Question(
         claim, expr, claim_expr, variable, actual_order, form, None, decimals, complete, notes
     )
@@ -157,6 +162,16 @@ def read(
     if is_relation and claimed.strip().lower() == "false":
         decided = ~decided
     return Question(claim, expr, None, variable, actual_order, form, decided, decimals, complete)
+
+
+def _unused(parameters: Sequence[str], occurring: Sequence[Expr]) -> set[Expr]:
+    """Parameters without a symbol: points give them a value all the same."""
+    spellings = {name for s in occurring for name in (s.name, spelled_out(s.name))}
+    return {
+        symbol(name)
+        for name in parameters
+        if name not in spellings and spelled_out(name) not in spellings
+    }
 
 
 _PLACE = symbol("claimed_quantity")

@@ -277,3 +277,25 @@ def test_latex_about_a_function_of_a_number():
 def test_a_relation_about_a_function_reads_as_one():
     verdict = check(lambda x: x**2, ">= 0", x=0.4, domain="positive")
     assert verdict.statement.endswith("dx >= 0")
+
+
+@pytest.mark.parametrize("target", ["x - x", "0*x", "(x - x)*sin(x)"])
+def test_a_target_from_which_its_variable_cancels_has_the_derivative_zero(target):
+    assert check(target, "0", wrt="x").status == "proved"
+    assert check(target, "cos(x)", wrt="x").status == "refuted"
+
+
+@pytest.mark.parametrize("f", [lambda x: x - x, lambda x: 0 * x, lambda x: jnp.zeros_like(x)])
+def test_a_constant_function_has_the_derivative_zero(f):
+    assert check(f, "0", 1.0).status == "proved"
+    assert check(f, "x", 1.0).status == "refuted"
+    assert check(f, lambda x: 0.0 * x, 1.0, kind="function").status == "proved"
+
+
+@pytest.mark.parametrize(("kind", "claim"), [("gradient", "1"), ("value", "x"), ("function", "x")])
+def test_a_parameter_that_has_no_part_in_the_result_may_be_given(kind, claim):
+    def first(x, θ):
+        return x + 0 * θ
+
+    assert check(first, claim, 1.0, 2.0, kind=kind).status == "proved"
+    assert check(first, f"{claim} + theta", 1.0, 2.0, kind=kind).status == "refuted"
