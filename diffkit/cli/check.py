@@ -2,7 +2,7 @@
 
 import argparse
 
-from diffkit.cli import output, targets
+from diffkit.cli import annotations, output, targets
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,6 +28,11 @@ def run(options: argparse.Namespace) -> int:
         budget=options.budget,
         **arguments,
     )
+    if options.github:
+        from diffkit.verify.collect import place_of
+
+        place = annotations.Place(*place_of(target))
+        annotations.show([*annotations.of_verdict(verdict, place)])
     return output.emit_verdict(options, verdict)
 
 

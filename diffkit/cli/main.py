@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from importlib import import_module, metadata
 
 from diffkit.core.errors import DiffkitError
+from diffkit.core.scheduler import guard_scheduler
 
 FORMATS = ("text", "latex", "markdown", "html", "json")
-#: XLA on few CPU cores can deadlock in a program with several LU factorisations without this.
-SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 
 #: What a defect of diffkit shows as.
 DEFECTS = (
@@ -45,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if rest and not getattr(options, "takes_fields", False):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     options.rest = rest
-    _guard_scheduler()
+    guard_scheduler()
     try:
         command = import_module(f"diffkit.cli.{options.module}")
         return command.run(options)
@@ -127,12 +126,19 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
 def _add_verify(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "verify", "verify", "does AD compute the derivative of TARGET?")
     parser.add_argument(
-        "target", metavar="TARGET", help="package.module:function, module or formula"
+        "target",
+        nargs="+",
+        metavar="TARGET",
+        help="package.module:function, module, FILE.py or formula; several are judged in turn",
     )
     parser.add_argument("--wrt", metavar="NAME", help="variable to differentiate with respect to")
     parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
     parser.add_argument("--fail-on", choices=("findings",), help="exit 1 on findings too")
-    parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
+    parser.add_argument(
+        "--skip-unclaimed",
+        action="store_true",
+        help="pass over files and modules without a claim (for hooks)",
+    )
     parser.add_argument("--report", metavar="FILE", help="write an HTML report")
     _add_problem_options(parser)
     _add_judging_options(parser)
@@ -211,6 +217,7 @@ def _add_judging_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", choices=("fast", "full"), default="fast")
     parser.add_argument("--save", metavar="FILE", help="save the verdict for `diffkit replay`")
     parser.add_argument("--explain", action="store_true", help="print the evidence table as well")
+    parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
 
 
 def _add_format(parser: argparse.ArgumentParser) -> None:
@@ -241,12 +248,6 @@ def _version() -> str:
         return metadata.version("diffkit")
     except metadata.PackageNotFoundError:
         return "(not installed)"
-
-
-def _guard_scheduler() -> None:
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "concurrency_optimized_scheduler" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {SCHEDULER_FLAG}".strip()
 
 
 if __name__ == "__main__":
