@@ -111,4 +111,5 @@ def _enclosed(found: Estimate) -> Enclosure | None:
     bound = found.bound.value if found.bound is not None else inf
     if not isfinite(found.value) or not bound <= max(COARSE * abs(found.value), 1e-9):
         return None
-    return Enclosure.of(arb(found.value, bound))
+    middle = 0.0 if abs(found.value) <= bound else found.value
+    return Enclosure.of(arb(middle, bound))

@@ -76,6 +76,7 @@ def verify(
     if text is not None:
         _check_variable(what, text, wrt)
         what = replace(what, name=text)
+    _ = what.output_shape  # a function that cannot be judged is refused here
     if has_open_loop(what.jaxpr(dtypes[0])):  # at a sampled point it may never end
         what = replace(what, call=capped(what.call))
     where = _domains(what, domain, assume)
