@@ -31,16 +31,29 @@ def margin(f: Callable[..., Any], *args: Any) -> float:
     >>> margin(lambda x: jnp.maximum(x, 1.0) + jnp.abs(x), 1.25)
     0.25
     """
+    return margins(f, *args)(*args)
+
+
+def margins(f: Callable[..., Any], *example: Any) -> Callable[..., float]:
+    """The margin as a function of the point: `f` is traced once, for points of one shape."""
+    import jax
+
     from diffkit.backend import compat
 
     with compat.x64():
-        program = compat.trace(f, *args)
-        opened, constants = compat.open_jaxpr(program)
-        import jax
+        opened, constants = compat.open_jaxpr(compat.trace(f, *example))
 
+    def at(*args: Any) -> float:
         found: list[float] = [inf]
-        _walk(opened, constants, list(map(np.asarray, jax.tree.leaves(args))), found)
-    return min(found)
+        with compat.x64():
+            leaves = jax.tree.leaves(args)
+            inputs = [
+                np.asarray(x, v.aval.dtype) for x, v in zip(leaves, opened.invars, strict=True)
+            ]
+            _walk(opened, constants, inputs, found)
+        return min(found)
+
+    return at
 
 
 def _walk(
