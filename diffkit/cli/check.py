@@ -33,6 +33,8 @@ def run(options: argparse.Namespace) -> int:
 
         place = annotations.Place(*place_of(target))
         annotations.show([*annotations.of_verdict(verdict, place)])
+    if options.report:
+        output.save_report(options.report, [verdict], f"check {options.target.strip()}")
     return output.emit_verdict(options, verdict)
 
 

@@ -139,7 +139,6 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="pass over files and modules without a claim (for hooks)",
     )
-    parser.add_argument("--report", metavar="FILE", help="write an HTML report")
     _add_problem_options(parser)
     _add_judging_options(parser)
     _add_format(parser)
@@ -217,6 +216,7 @@ def _add_judging_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--budget", choices=("fast", "full"), default="fast")
     parser.add_argument("--save", metavar="FILE", help="save the verdict for `diffkit replay`")
     parser.add_argument("--explain", action="store_true", help="print the evidence table as well")
+    parser.add_argument("--report", metavar="FILE", help="write a self-contained HTML page")
     parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,14 @@ def save(path: str, text: str) -> None:
         write_atomically(Path(path), text)
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}; choose another file") from error
+
+
+def save_report(path: str, verdicts: Sequence[Verdict], title: str) -> None:
+    """Write the HTML page of verdicts; none at all is a page that says so."""
+    from diffkit.verify.report.page import report
+
+    save(path, report(verdicts, title=title, allow_none=True))
+    progress(f"report written to {path}")
 
 
 def progress(message: str) -> None:

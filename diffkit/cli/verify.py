@@ -171,8 +171,8 @@ def _with_findings(options: argparse.Namespace, status: int, verdicts: Sequence[
 def _report(options: argparse.Namespace, results: Sequence[Result]) -> None:
     """The HTML page and the annotations, where they are asked for."""
     if options.report:
-        page = "\n".join(r.verdict.to_html() for r in results if r.verdict is not None)
-        output.save(options.report, f"<!doctype html>\n<meta charset=utf-8>\n{page}\n")
+        verdicts = [r.verdict for r in results if r.verdict is not None]
+        output.save_report(options.report, verdicts, f"verify {' '.join(options.target)}")
     for result in results:
         _annotate(options, result)
 

@@ -19,8 +19,8 @@ def number(value: "int | float | Fraction", digits: int = 6, *, inline: bool = F
     Raises:
         UsageError: fewer than one digit was asked for.
 
-    >>> number(2.50), number(-3), number(1e-7)
-    (Number(text='2.5'), Negative(body=Number(text='3')), Number(text='1e-07'))
+    >>> number(2.50), number(-3), number(-0.0)
+    (Number(text='2.5'), Negative(body=Number(text='3')), Number(text='0'))
     """
     if digits < 1:
         raise UsageError(f"a number needs at least one digit, not {digits}")
@@ -29,7 +29,7 @@ def number(value: "int | float | Fraction", digits: int = 6, *, inline: bool = F
     if value < 0:
         return Negative(number(-value, digits, inline=inline))
     if isinstance(value, float):
-        return Glyph("infinity") if isinf(value) else Number(f"{value:.{digits}g}")
+        return Glyph("infinity") if isinf(value) else Number(f"{abs(value):.{digits}g}")
     if isinstance(value, Fraction) and value.denominator != 1:
         parts = Number(str(value.numerator)), Number(str(value.denominator))
         return Quotient(*parts, inline=inline)

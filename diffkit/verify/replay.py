@@ -49,6 +49,17 @@ def judge_again(claim: Claim) -> Verdict:
     return check(_side(claim.target), _side(claim.claimed), *arguments, kind=claim.kind, **options)
 
 
+def target_of(claim: Claim) -> tuple[Any, list[Any]]:
+    """The function or formula a claim is about, and its example arguments.
+
+    Raises:
+        UsageError: the function cannot be imported, or the claim is damaged.
+    """
+    if not _is_wellformed(claim):
+        raise UsageError("the saved claim is damaged; save the verdict again")
+    return _side(claim.target), _arguments(claim.options.get("arguments", ()))
+
+
 def _is_wellformed(claim: Claim) -> bool:
     """Whether a claim read from a file holds what `Claim` says it holds."""
     texts = (claim.target, claim.claimed, claim.wrt, *claim.domain, *claim.domain.values())

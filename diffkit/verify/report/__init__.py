@@ -1,0 +1,1 @@
+"""Verdicts as one HTML page that needs nothing but a browser."""
