@@ -42,8 +42,11 @@ class Constant:
         """The one number all entries are, or None."""
         if not jnp.issubdtype(jnp.result_type(self.value), np.number):
             return None
-        entries = np.unique(np.asarray(self.value, dtype=np.float64))
-        return float(entries[0]) if entries.size == 1 else None
+        entries = np.ravel(np.asarray(self.value, dtype=np.float64))
+        is_one = entries.size > 0 and np.array_equal(
+            entries, np.broadcast_to(entries[0], entries.shape), equal_nan=True
+        )
+        return float(entries[0]) if is_one else None
 
 
 #: A variable by its number, or a constant.
