@@ -75,6 +75,10 @@ def _number(entry: Any, algebra: Algebra) -> Any:
 
 def elementwise(operation: Callable[..., Any], *arrays: Any) -> np.ndarray:
     """Apply `operation` to every entry of arrays of one shape; object array out."""
+    if all(array.shape == () for array in arrays):  # most programs are about numbers
+        single = np.empty((), dtype=object)
+        single[()] = operation(*(array[()] for array in arrays))
+        return single
     vectorised = np.frompyfunc(operation, len(arrays), 1)
     return boxed(vectorised(*arrays))
 

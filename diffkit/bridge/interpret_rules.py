@@ -143,9 +143,8 @@ def _broadcast(equation: Equation, x: Any) -> Any:
 
 
 def _reshape(equation: Equation, x: Any) -> Any:
-    if equation.eqn.params.get("dimensions") is not None:
-        raise NoRow("reshape with dimensions")
-    return x.reshape(equation["new_sizes"])
+    order = equation.eqn.params.get("dimensions")  # the axes are permuted first
+    return (x if order is None else np.transpose(x, order)).reshape(equation["new_sizes"])
 
 
 def _slice(equation: Equation, x: Any) -> Any:

@@ -56,6 +56,9 @@ class Subject:
         values: Example values; a zero array where only a shape was given.
         is_shape_only: Whether a leaf was given as a shape.
         wrt: Position of the differentiated leaf.
+        notes: What a reader must know about how the arguments were bound.
+        directions: Ask about so many random directions; 0: entry by entry while there are few.
+        parts: Path and shape of the leaves that the differentiated one is joined of.
     """
 
     name: str
@@ -66,11 +69,18 @@ class Subject:
     is_shape_only: tuple[bool, ...]
     wrt: int
     notes: tuple[str, ...] = ()
+    directions: int = 0
+    parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
 
     @property
     def variable(self) -> str:
         """Name of the differentiated leaf."""
         return self.names[self.wrt]
+
+    @cached_property
+    def memo(self) -> dict[Any, Any]:
+        """What was traced of the function, kept as long as the function itself."""
+        return {}
 
     @cached_property
     def output_shape(self) -> tuple[int, ...]:
@@ -142,9 +152,11 @@ class Subject:
         return named
 
     def jaxpr(self, dtype: str) -> Any:
-        """The jaxpr of the function itself for leaves of `dtype`."""
-        with compat.x64(dtype == "float64"):
-            return compat.trace(self.call, *self.at(dtype, self.values))
+        """The jaxpr of the function itself for leaves of `dtype`, traced once."""
+        if dtype not in self.memo:
+            with compat.x64(dtype == "float64"):
+                self.memo[dtype] = compat.trace(self.call, *self.at(dtype, self.values))
+        return self.memo[dtype]
 
     def exact_line(self, jaxpr: Any, leaves: Sequence[np.ndarray], probe: Probe) -> Callable:
         """phi as a program over any algebra: germ -> germ, run on the jaxpr itself."""
@@ -174,27 +186,36 @@ class Subject:
         """The scalar questions asked at one point: entry by entry, or random directions."""
         shape, out = leaves[self.wrt].shape, self.output_shape
         size, count = int(np.prod(shape)), int(np.prod(out))
+        if self.directions:
+            return self._random_probes(leaves, shape, out, seed, self.directions)
         if shape == out and size * count > MOST_PAIRS:
             pairs = [(i, i) for i in np.unique(np.linspace(0, size - 1, 16).astype(int))]
         elif size * count <= MOST_PAIRS:
             pairs = [(i, j) for i in range(size) for j in range(count)]
         else:
-            return self._random_probes(leaves, shape, out, seed)
+            return self._random_probes(leaves, shape, out, seed, RANDOM_PROBES)
         return [
             Probe(leaves, _basis(shape, i), _basis(out, j), _entry(shape, out, i, j))
             for i, j in pairs
         ]
 
     def _random_probes(
-        self, leaves: tuple[np.ndarray, ...], shape: tuple, out: tuple, seed: int
+        self, leaves: tuple[np.ndarray, ...], shape: tuple, out: tuple, seed: int, count: int
     ) -> list[Probe]:
         generator = np.random.default_rng(seed)
         found = []
-        for number in range(RANDOM_PROBES):
+        for number in range(count):
             v, u = generator.standard_normal(shape), generator.standard_normal(out)
-            v, u = v / np.linalg.norm(v), u / max(np.linalg.norm(u), 1e-300)
+            v, u = _short(v / np.linalg.norm(v)), _short(u / max(np.linalg.norm(u), 1e-300))
             found.append(Probe(leaves, v, u if out else np.ones(()), f"direction {number}"))
         return found
+
+
+def _short(direction: np.ndarray) -> np.ndarray:
+    """A direction in numbers of eight bits: every precision asks along the same one."""
+    coarse = direction.astype(jnp.bfloat16).astype(np.float64)
+    size = np.abs(coarse)
+    return np.where(size < 2.0**-10 * np.max(size, initial=0.0), 0.0, coarse)
 
 
 def rate(phi: Callable[[Any], Any]) -> Callable[[Any], Any]:

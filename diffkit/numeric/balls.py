@@ -15,12 +15,15 @@ from typing import Literal
 from flint import arb, ctx
 
 from diffkit.core.errors import TimeLimitExceeded, Undecidable
+from diffkit.numeric import jets
 from diffkit.numeric.algebra import Exact
 from diffkit.numeric.germs import Germ, GermAlgebra, Singular
 
 LADDER = (64, 128, 256, 512, 1024, 2048)
 WIDTH = 2.0**-60
 _INVISIBLE = arb(2) ** -1080  # an absolute width below every double counts as narrow
+#: Jets are tried from this precision on, at so many precisions; germs have the last word.
+_JET_BITS, _JET_RUNGS = 128, 3
 #: A jump smaller than this, relative, is a rounded constant in the program and no kink.
 NEGLIGIBLE = 2.0**-48
 
@@ -260,6 +263,9 @@ def along(
     """
     deadline = time.monotonic() + seconds
     inputs = (program, point, tangent)
+    smooth = _analytic(*inputs, order, ladder, width, deadline)
+    if smooth is not None:
+        return smooth
     here = _side(*inputs, 0, 0, ladder, width, deadline)
     left = _side(*inputs, -1, order, ladder, width, deadline)
     right = _side(*inputs, 1, order, ladder, width, deadline)
@@ -272,6 +278,30 @@ def along(
         _judge(values[0], before, after, order, size)
         for values, before, after in zip(here, left, right, strict=True)
     ]
+
+
+def _analytic(
+    program: Program,
+    point: Sequence[Exact],
+    tangent: Sequence[Exact],
+    order: int,
+    ladder: Sequence[int],
+    width: float,
+    deadline: float,
+) -> list[DerivativeEnclosure] | None:
+    """The answers where the program is analytic beyond doubt; None: ask germs."""
+    for bits in [bits for bits in ladder if bits >= _JET_BITS][:_JET_RUNGS]:
+        found = jets.taylor(program, point, tangent, order, bits, deadline)
+        if found is None:
+            return None
+        if all(is_narrow(ball, width) for pair in found for ball in pair):
+            return [_smooth(*pair, width) for pair in found]
+    return None
+
+
+def _smooth(value: arb, slope: arb, width: float) -> DerivativeEnclosure:
+    side = Enclosure.of(slope, width)
+    return DerivativeEnclosure(side, side, Enclosure.of(value, width), "smooth")
 
 
 # One answer of one side: an enclosure (finite or infinite), "undefined", or None (undecided).

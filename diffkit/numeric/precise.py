@@ -362,10 +362,15 @@ def derivative(
     lost = order * (_STEP_DIGITS + 12 + max(0, ceil(-log10(scale))))
     algebra = MpAlgebra(digits + lost)
     centre = algebra.constant(Fraction(x))
+    value = program(centre).value
+
+    def from_centre(x: Precise) -> Precise:
+        return Precise(algebra, value) if x.value == centre.value else program(x)
+
     return PreciseDerivative(
-        left=_side(program, centre, -1, order, scale),
-        right=_side(program, centre, 1, order, scale),
-        value=program(centre).value,
+        left=_side(from_centre, centre, -1, order, scale),
+        right=_side(from_centre, centre, 1, order, scale),
+        value=value,
     )
 
 

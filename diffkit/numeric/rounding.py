@@ -11,9 +11,10 @@ normal number (XLA flushes subnormals).  Contraction lengths appear by themselve
 Source: Higham (2002), Accuracy and Stability of Numerical Algorithms, section 3.3.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import reduce
 from math import inf
 from typing import Any
 
@@ -50,6 +51,14 @@ _PRIMITIVE = frozenset(
 )
 #: Errors of these near their roots are absolute: they count ulps of max(|result|, 1).
 _ABSOLUTE = frozenset("lgamma digamma sin cos tan".split())
+
+#: Choices by size, as functions of balls that may meet.
+_HULLS: dict[str, Callable[..., arb]] = {
+    "abs": abs,
+    "relu": lambda x: x.max(arb(0)),
+    "max": lambda first, *others: reduce(lambda a, b: a.max(b), others, first),
+    "min": lambda first, *others: reduce(lambda a, b: a.min(b), others, first),
+}
 
 
 @dataclass(frozen=True)
@@ -179,6 +188,8 @@ class RunningErrorAlgebra:
             operands = [self.lifted(value) for value in given]
             exact = on_balls(*(operand.exact for operand in operands))
             spread = on_balls(*(operand.spread for operand in operands))
+            if spread.fault == "undecided":
+                spread = self._hull(name, [operand.spread for operand in operands])
             return self._result(name, exact, spread)
 
         return call
@@ -254,6 +265,17 @@ class RunningErrorAlgebra:
         if self.exact.integer(number.spread) != whole:
             raise Undecidable("rounding may change an integer the program depends on")
         return whole
+
+    def _hull(self, name: str, spreads: Sequence[Germ]) -> Germ:
+        """A choice rounding may make either way: the ball that holds both of its results."""
+        if name not in _HULLS or any(spread.fault for spread in spreads):
+            return self.exact.undecided()
+        previous = ctx.prec
+        ctx.prec = self.exact.bits
+        try:
+            return self.exact.make({(0, 0): _HULLS[name](*map(_ball, spreads))})
+        finally:
+            ctx.prec = previous
 
     def _result(self, name: str, exact: Germ, spread: Germ, ulps: float | None = None) -> Running:
         own = ALLOWANCE_OF_FORMAT.get(self.format.name, {})

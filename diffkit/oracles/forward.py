@@ -4,13 +4,14 @@ from typing import Any
 
 import jax
 
-from diffkit.bridge.batch import Row
+from diffkit.bridge.batch import Row, once
 from diffkit.bridge.subject import Subject, rate
 
 NAME = "forward"
 GROUP = "AD rules"
 
 
+@once
 def row(subject: Subject, order: int) -> Row:
     """d^n/dt^n <u, f(x + t v)> at t = 0 by nested jvp."""
 

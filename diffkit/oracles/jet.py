@@ -5,13 +5,14 @@ from typing import Any
 import jax.numpy as jnp
 from jax.experimental import jet
 
-from diffkit.bridge.batch import Row
+from diffkit.bridge.batch import Row, once
 from diffkit.bridge.subject import Subject
 
 NAME = "jet"
 GROUP = "AD rules"
 
 
+@once
 def row(subject: Subject, order: int) -> Row:
     """n-th derivative along the line from the truncated Taylor series of the program.
 

@@ -5,13 +5,14 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from diffkit.bridge.batch import Row
+from diffkit.bridge.batch import Row, once
 from diffkit.bridge.subject import Subject, rate, weighted
 
 NAME = "reverse"
 GROUP = "AD rules"
 
 
+@once
 def row(subject: Subject, order: int) -> Row:
     """<grad_x of the (n-1)-th derivative along v, v> with u pulled back through f itself."""
 

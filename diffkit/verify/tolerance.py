@@ -4,15 +4,12 @@ The program AD runs is itself interpreted with every rounding it may make; the b
 program's own and is never multiplied by the number of outputs.
 """
 
-from collections.abc import Sequence
 from math import inf
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
-from diffkit.backend import compat
-from diffkit.bridge.batch import Row
+from diffkit.bridge.batch import Row, traced
 from diffkit.bridge.interpret_jaxpr import run
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import DiffkitError
@@ -34,7 +31,6 @@ class Tolerance:
 
     def __init__(self, subject: Subject, dtype: str, row: Row):
         self.subject, self.dtype, self.row = subject, dtype, row
-        self._jaxpr: Any = None
 
     def free(self, truth: float) -> ErrorBound:
         """What is granted without analysis: a few ulps of the truth, and underflow."""
@@ -57,20 +53,10 @@ class Tolerance:
     def _running(self, probe: Probe) -> float:
         leaves = self.subject.at(self.dtype, probe.leaves)
         arguments = [*leaves, *self._weights(probe)]
-        if self._jaxpr is None:
-            self._jaxpr = self._trace(arguments)
-        (found,) = run(self._jaxpr, arguments, RunningErrorAlgebra(self.dtype))
+        program = traced(self.subject, self.dtype, self.row)
+        (found,) = run(program, arguments, RunningErrorAlgebra(self.dtype))
         return float(np.asarray(found, dtype=object).item().bound)
 
     def _weights(self, probe: Probe) -> tuple[np.ndarray, np.ndarray]:
         kind = jnp.dtype(self.dtype)
         return probe.tangent.astype(kind), probe.cotangent.astype(kind)
-
-    def _trace(self, arguments: Sequence[Any]) -> Any:
-        count = len(arguments) - 2
-
-        def program(*values: Any) -> Any:
-            return self.row(values[:count], values[count], values[count + 1])
-
-        with compat.x64(self.dtype == "float64"):
-            return compat.trace(program, *arguments)

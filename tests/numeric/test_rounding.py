@@ -75,3 +75,15 @@ def test_a_comparison_that_rounding_may_flip_is_ambiguous():
     assert chosen.value == 1
     assert chosen.bound >= 1
     assert algebra.truth("gt", product, algebra.constant(0.5)) is True
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_a_choice_rounding_may_make_either_way_keeps_a_bound(name: str):
+    algebra = RunningErrorAlgebra("float32")
+    third = algebra.constant(1) / algebra.constant(3)
+    other = third * 3 / 3
+    chosen = algebra.function(name)(third, third)
+    assert 0 < chosen.bound < 4 * third.bound
+    # equal numbers computed in two ways: the spreads meet, the exact values do not decide
+    assert algebra.function("abs")(third - third).bound < 4 * third.bound
+    assert algebra.function(name)(other, algebra.constant(5)).bound <= max(other.bound, 1e-30)
