@@ -263,7 +263,7 @@ def along(
     """
     deadline = time.monotonic() + seconds
     inputs = (program, point, tangent)
-    smooth = _analytic(*inputs, order, ladder, width, deadline)
+    smooth = analytic(*inputs, order, ladder=ladder, width=width, seconds=seconds)
     if smooth is not None:
         return smooth
     here = _side(*inputs, 0, 0, ladder, width, deadline)
@@ -280,16 +280,22 @@ def along(
     ]
 
 
-def _analytic(
+def analytic(
     program: Program,
     point: Sequence[Exact],
     tangent: Sequence[Exact],
-    order: int,
-    ladder: Sequence[int],
-    width: float,
-    deadline: float,
+    order: int = 1,
+    *,
+    ladder: Sequence[int] = LADDER,
+    width: float = WIDTH,
+    seconds: float = 10.0,
 ) -> list[DerivativeEnclosure] | None:
-    """The answers where the program is analytic beyond doubt; None: ask germs."""
+    """As `along` where the program is analytic beyond doubt; None where germs must be asked.
+
+    Raises:
+        TimeLimitExceeded: the time was used up.
+    """
+    deadline = time.monotonic() + seconds
     for bits in [bits for bits in ladder if bits >= _JET_BITS][:_JET_RUNGS]:
         found = jets.taylor(program, point, tangent, order, bits, deadline)
         if found is None:
