@@ -13,7 +13,9 @@ import numpy as np
 import sympy as sp
 
 from diffkit.backend import compat
+from diffkit.bridge.drawn import Drawn
 from diffkit.bridge.opaque_program import OpaqueProgram, Type, program_of
+from diffkit.bridge.primitives import unsupported
 from diffkit.bridge.static import Static
 from diffkit.core.errors import UnsupportedPrimitive
 from diffkit.tensor import views
@@ -98,27 +100,34 @@ class _Chain:
             UnsupportedPrimitive: one rests on something that is neither read nor kept.
         """
         pairs = zip(operands, eqn.invars, strict=True)
-        return [self._argument(walk, value, atom.aval) for value, atom in pairs]
+        return [self._argument(walk, eqn, value, atom.aval) for value, atom in pairs]
 
-    def _argument(self, walk: "Walk", value: Any, aval: Any) -> Getter:
+    def _argument(self, walk: "Walk", eqn: Any, value: Any, aval: Any) -> Getter:
         """Among the program's operands, fixed, or by an equation of the chain."""
         from diffkit.bridge.walk import Unread
 
         if isinstance(value, Static):
             fixed = value.value
             return lambda values, done: jnp.asarray(fixed, aval.dtype)
+        if isinstance(value, Drawn):
+            raise unsupported(
+                eqn.primitive.name,
+                str(compat.source(eqn)),
+                reason="it draws random numbers itself; draw them outside and pass them in",
+            )
         if not isinstance(value, Unread):
             return self._operand(value, aval)
         if not walk.opaque or not _is_complex(value.eqn.outvars[value.index].aval):
             raise value.error
-        eqn, index = value.eqn, value.index
-        arguments = self.arguments(walk, eqn, value.operands)
-        self.equations.append(eqn)
+        inner, index = value.eqn, value.index
+        arguments = self.arguments(walk, inner, value.operands)
+        self.equations.append(inner)
 
         def computed(values: Sequence[Any], done: dict[int, Any]) -> Any:
-            if id(eqn) not in done:
-                done[id(eqn)] = compat.run_equation(eqn, [each(values, done) for each in arguments])
-            return done[id(eqn)][index]
+            if id(inner) not in done:
+                found = compat.run_equation(inner, [each(values, done) for each in arguments])
+                done[id(inner)] = found
+            return done[id(inner)][index]
 
         return computed
 

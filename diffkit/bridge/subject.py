@@ -59,6 +59,7 @@ class Subject:
         notes: What a reader must know about how the arguments were bound.
         directions: Ask about so many random directions; 0: entry by entry while there are few.
         parts: Path and shape of the leaves that the differentiated one is joined of.
+        apart: The function of these leaves, each by itself, and then the others.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Subject:
     notes: tuple[str, ...] = ()
     directions: int = 0
     parts: tuple[tuple[str, tuple[int, ...]], ...] = ()
+    apart: Callable[..., Any] | None = None
 
     @property
     def variable(self) -> str:

@@ -1,5 +1,7 @@
 """The closed form: the lifted formula, differentiated by symbolic rules, evaluated in balls."""
 
+from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,12 +10,15 @@ from diffkit.backend import compat
 from diffkit.bridge.array_claim import tangent_of
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.interpret import interpret_expression
+from diffkit.bridge.joined import split
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import UsageError
 from diffkit.core.evidence import ErrorBound, Estimate
 from diffkit.numeric import balls
 from diffkit.numeric.germs import GermAlgebra, Singular
+from diffkit.tensor.nodes import var
+from diffkit.tensor.sweep import pushforward
 
 NAME = "closed form"
 GROUP = "closed form"
@@ -30,6 +35,8 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
         UnsupportedPrimitive: the function cannot be lifted.
         UsageError: a higher derivative of a function that joins the entries of arrays.
     """
+    if subject.apart is not None:
+        return _of_parts(subject, probe, order)
     with compat.x64():
         formula = lift(subject.renamed(subject.call), *subject.values)
     variable = subject.variable.replace(".", "_")
@@ -55,27 +62,50 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
     )
 
 
+def _of_parts(subject: Subject, probe: Probe, order: int) -> Estimate:
+    """The directional derivative of a function of a pytree, lifted leaf by leaf."""
+    assert subject.apart is not None
+    leaves = [*split(probe.leaves[0], subject.parts).values(), *probe.leaves[1:]]
+    tangents = list(split(probe.tangent, subject.parts).values())
+    with compat.x64():
+        formula = lift(subject.apart, *leaves)
+    moved = {x: var(f"d{x.name}", x.shape) for x in formula.inputs[: len(tangents)]}
+    node = pushforward(formula.whole, moved)
+    along = replace(formula, node=node, inputs=(*formula.inputs, *moved.values()), name="")
+    return _evaluated(along, leaves, tangents, probe.cotangent, order, bool(formula.notes))
+
+
 def _of_arrays(formula: Formula, variable: str, probe: Probe, order: int) -> Estimate:
-    """The directional derivative in float64; its bound is what 4 ulps of the arguments change."""
+    """The directional derivative of a function that joins the entries of arrays."""
+    along = tangent_of(formula, variable)
+    leaves, tangents = probe.leaves, [probe.tangent]
+    return _evaluated(along, leaves, tangents, probe.cotangent, order, bool(formula.notes))
+
+
+def _evaluated(
+    along: Formula,
+    leaves: Sequence[np.ndarray],
+    tangents: Sequence[np.ndarray],
+    cotangent: np.ndarray,
+    order: int,
+    has_constants: bool,
+) -> Estimate:
+    """A directional derivative in float64; its bound is what 4 ulps of the arguments change."""
     if order > 1:
         raise UsageError("a closed form of arrays answers about the first derivative")
-    along = tangent_of(formula, variable)
     random = np.random.default_rng(0)
     moved = [
         leaf * (1 + 4 * EPS * random.choice([-1.0, 1.0], size=leaf.shape))
         if np.issubdtype(leaf.dtype, np.floating)
         else leaf
-        for leaf in probe.leaves
+        for leaf in leaves
     ]
     with compat.x64():
-        here, there = (
-            np.asarray(along(*leaves, probe.tangent), dtype=float)
-            for leaves in (probe.leaves, moved)
-        )
-    value, other = (float(np.sum(probe.cotangent * each)) for each in (here, there))
-    size = float(np.sum(np.abs(probe.cotangent * here)))
+        here, there = (np.asarray(along(*some, *tangents), dtype=float) for some in (leaves, moved))
+    value, other = (float(np.sum(cotangent * each)) for each in (here, there))
+    size = float(np.sum(np.abs(cotangent * here)))
     spread = 32 * abs(other - value) + 256 * EPS * size
-    read = CONSTANTS * abs(value) if formula.notes else 0.0
+    read = CONSTANTS * abs(value) if has_constants else 0.0
     return Estimate(value, ErrorBound({"conditioning": spread, "constants": read}))
 
 

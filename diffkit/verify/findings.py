@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.bridge.joined import path_of, split
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import CUSTOM_RULES, Place, delicate
 from diffkit.core.errors import DiffkitError
@@ -21,6 +22,8 @@ from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.remedy import series
 
 Answer = Any
+#: Larger arrays are told by their shape.
+_MOST_SHOWN = 1_000
 _RANK = {"wrong": 0, "warning": 1, "note": 2}
 #: Digits lost before a loss of accuracy beside the user's points is worth a word: half of them.
 _LOST = 0.5
@@ -98,10 +101,17 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
 
 def point_of(what: Subject, probe: Probe) -> dict[str, Any]:
     """The point of a probe as name -> number or nested list."""
-    return {
-        name: leaf.item() if leaf.ndim == 0 else leaf.tolist()
-        for name, leaf in zip(what.names, probe.leaves, strict=True)
-    }
+    leaves = dict(zip(what.names, probe.leaves, strict=True))
+    if what.parts:
+        leaves.update(split(leaves.pop(what.variable), what.parts))
+    return {name: _as_data(leaf) for name, leaf in leaves.items()}
+
+
+def _as_data(leaf: np.ndarray) -> Any:
+    """An array as numbers; of a large one its shape."""
+    if leaf.size > _MOST_SHOWN:
+        return {"shape": list(leaf.shape), "dtype": leaf.dtype.name}
+    return leaf.item() if leaf.ndim == 0 else leaf.tolist()
 
 
 def place(what: Subject, probe: Probe) -> str:
@@ -115,6 +125,9 @@ def place(what: Subject, probe: Probe) -> str:
             )
         elif number == what.wrt and len(entries) == 1:
             index = tuple(int(k) for k in entries[0])
+            if what.parts:
+                values.append(f"{path_of(index[0], what.parts)} = {leaf[index].item()!r}")
+                continue
             values.append(f"{name}[{', '.join(map(str, index))}] = {leaf[index].item()!r}")
         else:
             values.append(f"{name} of shape {leaf.shape}")
@@ -126,8 +139,7 @@ def place(what: Subject, probe: Probe) -> str:
 def reproducer(what: Subject, answer: Answer, order: int) -> str:
     """Three lines that show the wrong answer with nothing but JAX."""
     point = ", ".join(
-        repr(leaf.item()) if leaf.ndim == 0 else f"jnp.array({leaf.tolist()})"
-        for leaf in answer.probe.leaves
+        repr(leaf.item()) if leaf.ndim == 0 else _as_code(leaf) for leaf in answer.probe.leaves
     )
     nested = f"jax.grad({what.name}, {what.wrt})"
     for _ in range(order - 1):
@@ -139,6 +151,12 @@ def reproducer(what: Subject, answer: Answer, order: int) -> str:
         f"{what.name} = ...  # the function judged{where}\n"
         f"print({nested}({point}), 'AD gave', {answer.value!r}, 'true', {answer.true_value!r})"
     )
+
+
+def _as_code(leaf: np.ndarray) -> str:
+    if leaf.size > _MOST_SHOWN:
+        return f"...  # an array of shape {leaf.shape}"
+    return f"jnp.array({leaf.tolist()})"
 
 
 def _wrong(what: Subject, answer: Answer, order: int, severity: Severity) -> Finding:

@@ -58,6 +58,12 @@ def prove(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalPro
         return FormalProof(False, f"no closed form: {str(error).splitlines()[0]}")
 
 
+def unsought(what: Subject) -> FormalProof:
+    """The proof of a function of many entries: none is looked for."""
+    size = what.values[what.wrt].size
+    return FormalProof(False, f"no proof is sought for {size:,} entries, along directions")
+
+
 def _compare(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalProof:
     """Order by order, both sides as formulas; whatever cannot be lifted raises."""
     formula = lift(what.renamed(what.call), *what.values, assume=_facts(what, domains))

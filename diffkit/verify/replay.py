@@ -12,6 +12,8 @@ from diffkit.core.verdict import Verdict
 _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
 #: Keywords a claim may carry into the verb.
+#: Larger arrays are kept by their shape and dtype alone.
+MOST_ENTRIES = 10_000
 _OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "arguments"})
 
 
@@ -76,15 +78,16 @@ def arguments_as_data(what: Any) -> list[Any]:
     """The example arguments of a `bridge.subject.Subject` in JSON: numbers, lists, shapes."""
     return [
         {"shape": list(value.shape), "dtype": value.dtype.name}
-        if is_shape
+        if is_shape or value.size > MOST_ENTRIES
         else {"value": value.tolist(), "dtype": value.dtype.name}
         for value, is_shape in zip(what.values, what.is_shape_only, strict=True)
     ]
 
 
 def can_be_given(what: Any) -> bool:
-    """Whether the arguments as data say everything: no pytree, nothing static."""
-    return not what.notes and all(name.isidentifier() for name in what.names)
+    """Whether the arguments as data say everything: no pytree, nothing static or large."""
+    is_small = all(value.size <= MOST_ENTRIES for value in what.values)
+    return is_small and not what.notes and all(name.isidentifier() for name in what.names)
 
 
 def _arguments(data: Sequence[Mapping[str, Any]]) -> list[Any]:

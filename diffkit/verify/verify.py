@@ -14,6 +14,7 @@ import numpy as np
 
 from diffkit.bridge.capped import capped, has_open_loop
 from diffkit.bridge.formula import Formula
+from diffkit.bridge.joined import joined
 from diffkit.bridge.subject import Subject, subject
 from diffkit.bridge.transforms import TRANSFORMS, check_names
 from diffkit.core.claim import Claim
@@ -23,7 +24,7 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.symbolic.source import source
-from diffkit.verify import findings, formal, hazards, sampling, witnesses
+from diffkit.verify import findings, formal, hazards, large, sampling, witnesses
 from diffkit.verify.answers import Answer, ask, ask_beside
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
@@ -72,7 +73,7 @@ def verify(
     _check_options(dtypes, order, budget)
     check_names(under)
     text = _text_of(f)
-    what = subject(f if text is None else _lowered(f), args, kwargs, wrt)
+    what = _subject(f if text is None else _lowered(f), args, kwargs, wrt)
     if text is not None:
         _check_variable(what, text, wrt)
         what = replace(what, name=text)
@@ -80,13 +81,16 @@ def verify(
     if has_open_loop(what.jaxpr(dtypes[0])):  # at a sampled point it may never end
         what = replace(what, call=capped(what.call))
     where = _domains(what, domain, assume)
-    leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
+    if large.is_large(what):
+        large.check_order(what, order)
+        leaves, mine = large.points(what, where, points, seed)
+    else:
+        leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
     answers: list[Answer] = []
     notices: list[Finding] = hazards.of_program(what, dtypes[0])
     for current in range(1, order + 1):
         for dtype in dtypes:
-            beside = sampling.watched(what, where, seed=seed, budget=budget)
-            asked, seen = ask_beside(what, dtype, leaves, mine, current, seed, beside)
+            asked, seen = _ask(what, dtype, leaves, mine, current, seed, where, budget)
             answers += asked
             notices += hazards.of_answers(what, asked, dtype) if current == 1 else []
             answers += _transformed(what, under, dtype, leaves, mine, current, seed)
@@ -96,10 +100,38 @@ def verify(
                 for found in findings.of_answer(what, answer, current, is_watched=False)
             ]
             notices += findings.of_watched(what, dtype, current, seen)
-    proof = formal.prove(what, where, order)
+    proof = formal.unsought(what) if large.is_large(what) else formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, under, seed, budget)
-    heard = witnesses.hear(what, answers, order)
+    heard = () if large.is_large(what) else witnesses.hear(what, answers, order)
     return _verdict(what, claim, answers, findings.merged(notices), proof, heard, order)
+
+
+def _subject(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wrt: Any
+) -> Subject:
+    """The function of one differentiated array; a pytree is joined to one."""
+    whole = joined(f, args, kwargs, wrt) if args or kwargs else None
+    if whole is None:
+        return subject(f, args, kwargs, wrt)
+    found = subject(whole.function, whole.arguments, {}, 0)
+    return replace(found, function=f, notes=whole.notes, parts=whole.parts, apart=whole.apart)
+
+
+def _ask(
+    what: Subject,
+    dtype: str,
+    leaves: Sequence[sampling.Leaves],
+    mine: int,
+    order: int,
+    seed: int,
+    where: Mapping[str, Domain],
+    budget: str,
+) -> tuple[list[Answer], list[Answer]]:
+    """The answers at the judged points and at the adversarial ones."""
+    if large.is_large(what):
+        return large.ask_large(what, dtype, leaves, mine, seed), []
+    beside = sampling.watched(what, where, seed=seed, budget=budget)
+    return ask_beside(what, dtype, leaves, mine, order, seed, beside)
 
 
 def _transformed(
