@@ -17,6 +17,7 @@ _HOME = {
     "Finding": "diffkit.core.finding",
     "Formula": "diffkit.bridge.formula",
     "Verdict": "diffkit.core.verdict",
+    "blame": "diffkit.verify.blame",
     "check": "diffkit.verify.check",
     "check_steps": "diffkit.verify.check_steps",
     "claim": "diffkit.verify.collect",
