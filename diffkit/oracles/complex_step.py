@@ -1,5 +1,7 @@
 """The complex step: Im f(x + ih)/h, for programs made of holomorphic primitives only."""
 
+from typing import Any
+
 import jax.numpy as jnp
 import numpy as np
 
@@ -27,7 +29,10 @@ def estimate(subject: Subject, probe: Probe) -> Estimate:
         UnsupportedPrimitive: the program is not made of holomorphic primitives (abs, max, where,
             comparisons), where a complex step would be wrong without a word.
     """
-    foreign = sorted(compat.primitives(subject.jaxpr("float64")) - HOLOMORPHIC)
+    jaxpr = subject.jaxpr("float64")
+    foreign = sorted(compat.primitives(jaxpr) - HOLOMORPHIC)
+    if _rounds(jaxpr):
+        foreign.append("a narrower type")
     if foreign:
         raise UnsupportedPrimitive(
             f"no complex step through {', '.join(foreign)}: not holomorphic; use differences"
@@ -45,3 +50,14 @@ def estimate(subject: Subject, probe: Probe) -> Estimate:
             return complex_step(phi, 0.0)
         except TypeError as error:  # a library function that refuses complex arguments
             raise UnsupportedPrimitive(f"no complex step: {str(error).splitlines()[0]}") from error
+
+
+def _rounds(jaxpr: Any) -> bool:
+    """Whether a value is converted to another type, which drops its imaginary part."""
+    for eqn in compat.open_jaxpr(jaxpr)[0].eqns:
+        if eqn.primitive.name == "convert_element_type":
+            if eqn.invars[0].aval.dtype != eqn.outvars[0].aval.dtype:
+                return True
+        elif any(map(_rounds, compat.inner_jaxprs(eqn))):
+            return True
+    return False
