@@ -107,8 +107,8 @@ class _Chain:
         from diffkit.bridge.walk import Unread
 
         if isinstance(value, Static):
-            fixed = value.value
-            return lambda values, done: jnp.asarray(fixed, aval.dtype)
+            fixed, wide = value.value, aval.dtype
+            return lambda values, done: jnp.asarray(fixed, jax.dtypes.canonicalize_dtype(wide))
         if isinstance(value, Drawn):
             raise unsupported(
                 eqn.primitive.name,

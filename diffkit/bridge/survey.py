@@ -28,7 +28,7 @@ class Place:
     Args:
         primitive: Its primitive.
         source: File, line and text of the user's code.
-        reason: "tie", "edge", or "overflow" where finite operands give an infinite result.
+        reason: "tie", "edge", or "range" where a result is too large or too small for its type.
     """
 
     primitive: str
@@ -79,8 +79,8 @@ def _walk(
         else:
             results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
             results = results if eqn.primitive.multiple_results else [results]
-            if _overflows(values, results):
-                found.append(Place(eqn.primitive.name, source, "overflow"))
+            if _overflows(values, results) or _underflows(eqn.primitive.name, values, results):
+                found.append(Place(eqn.primitive.name, source, "range"))
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in opened.outvars]
 
@@ -88,6 +88,20 @@ def _walk(
 def _overflows(values: Sequence[Any], results: Sequence[Any]) -> bool:
     """Whether a result is infinite although every operand is finite."""
     return not any(map(_is_infinite, values)) and any(map(_is_infinite, results))
+
+
+#: Functions that are 0 for operands other than 0 by rounding alone.
+_NEVER_ZERO = frozenset("mul div integer_pow pow square exp exp2 rsqrt".split())
+
+
+def _underflows(name: str, values: Sequence[Any], results: Sequence[Any]) -> bool:
+    """Whether a product or power of numbers other than 0 is 0."""
+    if name not in _NEVER_ZERO or not jnp.issubdtype(jnp.result_type(results[0]), jnp.floating):
+        return False
+    arrays = np.broadcast_arrays(results[0], *values)
+    found, operands = arrays[0], arrays[1:]
+    is_plain = np.logical_and.reduce([np.isfinite(each) & (each != 0) for each in operands])
+    return bool(np.any(is_plain & (found == 0)))
 
 
 def _is_infinite(value: Any) -> bool:

@@ -44,11 +44,20 @@ def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) ->
         found = _beyond_numbers(what, answer, order)
         if found:
             return found
+    if answer.outcome == "unsure" and answer.is_given and _is_off(answer):
+        return [_wrong(what, answer, order, "warning")]
     if answer.outcome != "agrees":
         return []
     if answer.truth.kind != "smooth" or not isfinite(answer.value):
         return []
     return _inaccuracy(what, answer, order)
+
+
+def _is_off(answer: Answer) -> bool:
+    """Whether AD is off by much more than rounding, although no second witness confirms it."""
+    size = max(abs(answer.true_value), float(jnp.finfo(answer.dtype).tiny))
+    off = answer.error > float(jnp.finfo(answer.dtype).eps) ** _LOST * size
+    return answer.truth.kind == "smooth" and off
 
 
 def of_watched(what: Subject, dtype: str, order: int, answers: Sequence[Answer]) -> list[Finding]:
@@ -295,7 +304,10 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
         return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
     overflow = _overflow(what, answer, order)
     if overflow is not None:
-        message = f"{answer.dtype}: at {at} AD gives {answer.value:.6g} by way of an infinity, "
+        message = (
+            f"{answer.dtype}: at {at} AD gives {answer.value:.6g}, since `{overflow.primitive}` "
+        )
+        message += "leaves the range of the type on the way; "
         message += f"the derivative is {true:.6g}"
         return [_accuracy_finding("overflow", what, answer, order, message, lost)]
     message = (
@@ -305,7 +317,7 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
 
 
 def _overflow(what: Subject, answer: Answer, order: int) -> Place | None:
-    """The equation of AD's program that overflows at the answer's point, if one does."""
+    """The equation of AD's program that over- or underflows at the answer's point, if any."""
     modes = {mode.NAME: mode for mode in (forward, reverse)}
     kind = jnp.dtype(answer.dtype)
     leaves = what.at(answer.dtype, answer.probe.leaves)
@@ -320,7 +332,7 @@ def _overflow(what: Subject, answer: Answer, order: int) -> Place | None:
             found = delicate(compat.trace(program, *leaves, *weights), [*leaves, *weights])
         except (DiffkitError, TypeError, ValueError):
             return None
-    return next((each for each in found if each.reason == "overflow"), None)
+    return next((each for each in found if each.reason == "range"), None)
 
 
 def _size_of(lost: float, eps: float) -> str:
@@ -371,7 +383,7 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
             found = delicate(what.jaxpr(answer.dtype), leaves)
         except (DiffkitError, TypeError, ValueError):
             return []
-    return [each for each in found if each.reason != "overflow"]
+    return [each for each in found if each.reason != "range"]
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:
