@@ -19,7 +19,7 @@ from diffkit.backend import compat
 from diffkit.bridge.batch import within
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import TimeLimitExceeded
-from diffkit.core.evidence import Estimate
+from diffkit.core.evidence import Estimate, Group
 from diffkit.numeric import balls
 from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
 from diffkit.numeric.differences import difference
@@ -43,7 +43,8 @@ class Measured:
         dtype: Precision of the program that is judged; points are rounded to it.
     """
 
-    name, group = NAME, GROUP
+    name: str = NAME
+    group: Group = GROUP
 
     def __init__(self, subject: Subject, dtype: str):
         self.subject, self.dtype = subject, dtype

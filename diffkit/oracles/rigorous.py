@@ -36,7 +36,8 @@ class Rigorous:
         seconds: Time limit of one question.
     """
 
-    name, group = NAME, GROUP
+    name: str = NAME
+    group: Group = GROUP
 
     def __init__(self, subject: Subject, dtype: str, seconds: float = SECONDS):
         self.subject, self.dtype, self.seconds = subject, dtype, seconds
