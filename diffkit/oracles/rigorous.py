@@ -15,6 +15,7 @@ from diffkit.backend import compat
 from diffkit.bridge.interpret_jaxpr import run
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.errors import TimeLimitExceeded, Undecidable, UsageError
+from diffkit.core.evidence import Group
 from diffkit.numeric import balls
 from diffkit.numeric.balls import DerivativeEnclosure
 
