@@ -333,7 +333,7 @@ def taylor(
         deadline: Value of `time.monotonic()` after which the attempt ends, or None.
 
     >>> [(value, slope)] = taylor(lambda x: [x[0] * x[0]], [3], [1], 1, 128)
-    >>> int(value.mid()), int(slope.mid())
+    >>> int(float(value.mid())), int(float(slope.mid()))
     (9, 6)
     >>> taylor(lambda x: [x[0].algebra.function("abs")(x[0])], [0], [1], 1, 128) is None
     True

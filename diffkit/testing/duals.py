@@ -28,7 +28,7 @@ class Dual:
         slope: Ball of its derivative along the line.
 
     >>> x = Dual(arb(3), arb(1))
-    >>> int((x * x).slope.mid()), int((1 / x).value > 0)
+    >>> int(float((x * x).slope.mid())), int((1 / x).value > 0)
     (6, 1)
     """
 

@@ -48,10 +48,11 @@ def test_a_loop_without_reverse_mode_is_a_finding_and_forward_mode_is_judged():
     assert {row.oracle for row in verdict.evidence} >= {"forward"}
 
 
-def test_a_rule_written_for_reverse_mode_only_is_no_finding():
+def test_a_rule_written_for_reverse_mode_only_is_a_note():
     verdict = verify(backward_only, 0.5, dtypes=("float64",))
     assert verdict.status == "proved", verdict.explain()
-    assert verdict.findings == ()
+    (finding,) = verdict.findings
+    assert (finding.kind, finding.severity) == ("missing-mode", "note")
 
 
 def test_a_custom_rule_of_a_loop_is_recognised():
