@@ -21,6 +21,18 @@ GOLDEN = Path(__file__).with_name("identities.golden")
 RANK = {"refuted": 0, "undecided": 1, "supported": 2, "proved": 3}
 
 
+#: Rows of each class in the fast suite; the others are slow.
+MOST_FAST = 6
+
+
+def parameters():
+    return [
+        pytest.param(row, id=row.name, marks=() if place < MOST_FAST else pytest.mark.slow)
+        for rows in CLASSES.values()
+        for place, row in enumerate(rows)
+    ]
+
+
 @cache
 def recorded() -> dict[str, tuple[str, ...]]:
     lines = GOLDEN.read_text().splitlines()
@@ -43,7 +55,7 @@ def _programs_are_given_back():
     jax.clear_caches()
 
 
-@pytest.mark.parametrize("row", IDENTITIES, ids=str)
+@pytest.mark.parametrize("row", parameters())
 def test_the_claim_holds_and_the_mistake_is_refuted(row):
     claim, written, wrong, edit = judged(row)
     known_claim, known_written, known_wrong, known_edit = recorded()[row.name]
@@ -68,7 +80,7 @@ def test_the_record_proves_what_it_must():
     assert sum(edit != "-" for edit in wrong) / len(wrong) >= 0.97
 
 
-@pytest.mark.parametrize("row", IDENTITIES, ids=str)
+@pytest.mark.parametrize("row", parameters())
 def test_jax_agrees_with_the_claim_and_not_with_the_mistake(row):
     values = list(row.draw(1).values())
     place = list(row.samples).index(row.wrt)

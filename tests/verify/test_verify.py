@@ -250,7 +250,7 @@ def test_the_same_seed_gives_the_same_verdict_and_another_seed_other_points():
         ((1.0,), {"dtypes": "float64"}, UsageError, "name some of"),
         ((1.0,), {"order": 0}, UsageError, "orders 1 to 4"),
         ((1.0,), {"budget": "huge"}, UsageError, "fast, full"),
-        ((1.0,), {"domain": {"q": "real"}}, UnknownNameError, "no position of f"),
+        ((1.0,), {"domain": {"q": "real"}}, UnknownNameError, "the arguments are x"),
         ((-1.0,), {"domain": "positive"}, UsageError, "outside its domain"),
         ((1.0, 2.0), {}, UsageError, "takes 1 positional"),
     ],
