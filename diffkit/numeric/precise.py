@@ -386,7 +386,10 @@ def _side(
     early, late = abs(second - first), abs(third - second)
     # a divergent quotient grows with every step; a convergent one stands still, or is all noise
     grows = late > early / 2 and abs(third) >= abs(second)
-    if grows and late > abs(third) * m.mpf(10) ** -12 and abs(third) > noise:
+    # a value that is all cancellation, as of a function that is 0 throughout, has the rounding of
+    # the numbers it is the difference of: take them to be about 1
+    rounding = max(noise, m.eps * 10**6 / abs(steps[-1]) ** order)
+    if grows and late > abs(third) * m.mpf(10) ** -12 and abs(third) > rounding:
         return Side(m.inf * m.sign(third), inf)
     return Side(third, float(late + noise + abs(third) * m.mpf(10) ** -30))
 

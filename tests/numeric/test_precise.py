@@ -70,3 +70,19 @@ def test_the_global_precision_of_mpmath_stays():
 def test_an_unknown_function_is_refused_by_name():
     with pytest.raises(UnsupportedFunction, match="nosuch"):
         MpAlgebra().function("nosuch")
+
+
+def test_the_rounding_of_a_function_that_is_zero_throughout_is_no_divergence():
+    def nothing(x):
+        f = x.algebra.function
+        return f("log")(f("exp")(x) + 1) - x - f("log1p")(f("exp")(-x))
+
+    found = derivative(nothing, 0.3)
+    assert found.agrees
+    assert abs(float(found.right.value)) < 1e-100
+    assert found.right.error < 1e-100
+
+
+def test_a_quotient_that_diverges_is_still_infinite():
+    found = derivative(lambda x: x.algebra.function("sqrt")(x), 0)
+    assert float(found.right.value) == float("inf")
