@@ -118,6 +118,22 @@ def run(block: Block, values: Sequence[Any]) -> list[Any]:
     return [env[v] for v in block.outputs]
 
 
+def coarsest(root: Block) -> float:
+    """The unit of rounding of the narrowest type a program computes in.
+
+    >>> import jax.numpy as jnp
+    >>> coarsest(read(compat.trace(lambda x: jnp.sin(x.astype("bfloat16")), jnp.ones(2))))
+    0.0078125
+    """
+    every = (
+        float(jax.numpy.finfo(block.types[v].dtype).eps)
+        for _, block, node in all_nodes(root)
+        for v in (*node.outputs, *node.inputs)
+        if is_float(block.types[v])
+    )
+    return max(every, default=0.0)
+
+
 def is_float(aval: Any) -> bool:
     """Whether an abstract value can carry a derivative."""
     dtype = getattr(aval, "dtype", None)
@@ -152,6 +168,19 @@ def all_nodes(root: Block, path: Path = ()) -> Iterator[tuple[Path, Block, Node]
         yield (*path, n), root, node
         for b, inner in enumerate(node.blocks):
             yield from all_nodes(inner, (*path, n, b))
+
+
+def of_one_line(root: Block, path: Path) -> list[Path]:
+    """The equations that the same piece of code made: a line runs once per layer of a model."""
+    node = node_at(root, path)
+    if not node.source.file:
+        return [path]
+    place = (node.source.file, node.source.line, node.primitive, node.within)
+    return [
+        each
+        for each, _, other in all_nodes(root)
+        if (other.source.file, other.source.line, other.primitive, other.within) == place
+    ]
 
 
 def activate(block: Block, inputs: Sequence[bool]) -> list[bool]:

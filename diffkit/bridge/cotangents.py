@@ -129,11 +129,9 @@ class Replay:
             counts = jnp.stack([_count(each, "int32") for each in found[0]])
             return value, counts, {**reports, **found[1]}, caught, found[2], found[0]
 
+        # the program as the user runs it decides what is finite
+        compiled = _quickly(program) if questions or catch else jax.jit(program)
         slots = self._slots(catch)
-        # the program as the user runs it decides what is finite; a diagnosis runs once and may be
-        # slow, if it compiles in half the time
-        is_quick = (questions or catch) and jax.default_backend() == "cpu"
-        compiled = jax.jit(program, compiler_options=_QUICK if is_quick else None)
         value, counts, reports, caught, cotangents, kept = compiled(list(self.leaves), taps, slots)
         return Found(
             np.asarray(value),
@@ -141,6 +139,35 @@ class Replay:
             {q: np.asarray(each) for q, each in reports.items()},
             {path: self._caught(each, cotangents, path) for path, each in caught.items()},
             tuple(kept),
+        )
+
+    def look(
+        self,
+        questions: Sequence[Question] = (),
+        *,
+        catch: Sequence[Path] = (),
+        step: tuple[int, ...] = (),
+        edits: Mapping[Path, Edit] | None = None,
+    ) -> Found:
+        """Answer questions about values alone, without a gradient and in a third of the time.
+
+        Args:
+            questions: What is counted; about values.
+            catch: Equations of one block to catch with their operands and results.
+            step: At which step of each loop around it, outermost first.
+            edits: Equations to replace.
+        """
+        run = _Run(self.root, frozenset(questions), frozenset(catch), step, dict(edits or {}))
+
+        def program(leaves: list[Array]) -> Any:
+            return run.block(self.root, (), leaves, ({}, {}), ())
+
+        (value, *_), reports, caught = _quickly(program)(list(self.leaves))
+        return Found(
+            np.asarray(value),
+            np.zeros((0, 2), np.int32),
+            {q: np.asarray(each) for q, each in reports.items()},
+            {path: self._caught(each, {}, path) for path, each in caught.items()},
         )
 
     def _slots(self, catch: Sequence[Path]) -> dict[tuple[Path, int], Array]:
@@ -336,6 +363,12 @@ class _Run:
             _taken(result, slots[here, k], hit) if (here, k) in slots else result
             for k, result in enumerate(results)
         ]
+
+
+def _quickly(program: Callable[..., Any]) -> Callable[..., Any]:
+    """Compiled in half the time: a diagnosis runs once, and may be slow."""
+    options = _QUICK if jax.default_backend() == "cpu" else None
+    return jax.jit(program, compiler_options=options)
 
 
 def is_counted(block: Block, value: int) -> bool:

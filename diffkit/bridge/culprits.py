@@ -14,13 +14,19 @@ from typing import Literal
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.blocks import Block, Node, Path, all_nodes, block_at, node_at
+from diffkit.bridge.blocks import MOVES, Block, Node, Path, all_nodes, block_at, node_at
 from diffkit.bridge.cotangents import Edit, Found, Question, Replay, is_counted
 
 #: Cuts asked about in one run.
 CUTS = 12
 #: A program with at most this many questions is asked all of them at once.
 AT_ONCE = 48
+#: Distances at which an origin is looked for.
+_DOUBLED = tuple(6 * 2**k for k in range(12))
+#: Equations through which a written infinity is followed: masks, and maxima of masked rows.
+_HANDED_ON = MOVES | frozenset("select_n max reduce_max stop_gradient add".split())
+#: A written infinity is looked for among so many values.
+_FEW = 32
 #: Which counts are bad: NaN alone, or infinities as well.
 Test = Literal["nan", "any"]
 Steps = tuple[int, ...]
@@ -82,8 +88,11 @@ class Search:
         if self.found is None:
             every = set(self._all())
             new = every if len(every) <= AT_ONCE else new
-        answers = self.replay.run(sorted(new), edits=self.edits)
-        self.found = self.found or answers
+        if self.found is not None and all(q.what == "value" for q in new):
+            answers = self.replay.look(sorted(new), edits=self.edits)
+        else:
+            answers = self.replay.run(sorted(new), edits=self.edits)
+            self.found = self.found or answers
         # a branch that holds a question and was not reported is one that cannot be reached
         self.known.update({q: answers.counts.get(q, np.zeros(2)) for q in new})
 
@@ -104,8 +113,15 @@ class Search:
             for k, v in enumerate(node.outputs):
                 if is_counted(block, v):
                     yield Question(path, "value", k)
-            yield from _about(block, path[:-1], [path[-1]])
+            yield from about(block, path)
             yield from _given(block, path[:-1], [path[-1]])
+
+    def still_makes(self, culprit: Culprit) -> bool:
+        """Whether an equation still makes a bad cotangent."""
+        questions = list(about(block_at(self.replay.root, culprit.path[:-1]), culprit.path))
+        self.ask(questions)
+        shares = [q for q in questions if q.what == "share"]
+        return any(self.is_bad(q, culprit.steps) for q in shares)
 
     # --- backward ------------------------------------------------------------------------------
 
@@ -129,8 +145,9 @@ class Search:
             cuts = _between(low, high)
             questions = [q for cut in cuts for q in edges.crossing(cut) if q is not None]
             # the last cuts and what is asked about the equation between them, in one run
-            is_last = len(cuts) == high - low - 1
-            self.ask([*questions, *(_about(block, path, range(low, high)) if is_last else ())])
+            if len(cuts) == high - low - 1:
+                questions += [q for n in range(low, high) for q in about(block, (*path, n))]
+            self.ask(questions)
             clean = next((cut for cut in cuts if not is_bad(cut)), None)
             low = max([low, *(cut for cut in cuts if clean is None or cut < clean)])
             high = high if clean is None else clean
@@ -139,7 +156,7 @@ class Search:
     def _at(self, block: Block, here: Path, steps: Steps) -> Culprit | None:
         """The culprit in one equation: itself, or one of the equations inside it."""
         node = block.nodes[here[-1]]
-        questions = list(_about(block, here[:-1], [here[-1]]))
+        questions = list(about(block, here))
         self.ask(questions)
         bad = [q.place for q in questions if q.what == "share" and self.is_bad(q, steps)]
         if not bad:
@@ -185,17 +202,18 @@ class Search:
             return any(self.is_bad(q, steps, test) for q in flow.crossing(cut))
 
         low, high = 0, flow.top
-        self.ask(flow.crossing(high))
-        if not is_bad(high):
-            return None
+        cuts = _near(low, high)  # origins are near, as a rule
         while high - low > 1:
-            cuts = _between(low, high)
-            questions = [q for cut in cuts for q in flow.crossing(cut)]
-            is_last = len(cuts) == high - low - 1
-            self.ask([*questions, *(_given(block, path, range(low, high)) if is_last else ())])
+            questions = [q for cut in (*cuts, high) for q in flow.crossing(cut)]
+            if len(cuts) == high - low - 1:
+                questions += _given(block, path, range(low, high))
+            self.ask(questions)
+            if not is_bad(high):
+                return None
             clean = next((cut for cut in reversed(cuts) if not is_bad(cut)), None)
             high = min([high, *(cut for cut in cuts if clean is None or cut > clean)])
             low = low if clean is None else clean
+            cuts = _between(low, high)
         return self._made(block, (*path, low), steps, test)
 
     def _made(self, block: Block, here: Path, steps: Steps, test: Test) -> Origin | None:
@@ -263,16 +281,15 @@ class Search:
         return self.origin(path, earlier[clean], made, test)
 
 
-def _about(block: Block, path: Path, nodes: Iterable[int]) -> Iterator[Question]:
-    """What decides whether one of these equations is the culprit."""
-    for n in nodes:
-        node, here = block.nodes[n], (*path, n)
-        for j, v in enumerate(node.inputs):
-            if v in block.active:
-                yield Question(here, "share", j)
-        for k, v in enumerate(node.outputs):
-            if v in block.active:
-                yield Question(here, "cotangent", k)
+def about(block: Block, path: Path) -> Iterator[Question]:
+    """What decides whether an equation of a block is the culprit."""
+    node = block.nodes[path[-1]]
+    for j, v in enumerate(node.inputs):
+        if v in block.active:
+            yield Question(path, "share", j)
+    for k, v in enumerate(node.outputs):
+        if v in block.active:
+            yield Question(path, "cotangent", k)
 
 
 def _given(block: Block, path: Path, nodes: Iterable[int]) -> Iterator[Question]:
@@ -338,10 +355,35 @@ class _Flow:
         ]
 
 
+def is_written(block: Block, value: int) -> bool:
+    """Whether an infinity comes, within a few equations, from one the program writes down.
+
+    Masks write -inf where nothing shall be read; that is no fault.
+    """
+    producers = block.producers()
+    open_, seen = [value], set()
+    while open_ and len(seen) < _FEW:
+        v = open_.pop(0)
+        seen.add(v)
+        if v in block.constants and not block.types[v].shape and _is_bad(block, v, "any"):
+            return True
+        node = block.nodes[producers[v][0]] if v in producers else None
+        if node is not None and node.primitive in _HANDED_ON:
+            open_ += [u for u in node.inputs if u not in seen]
+    return False
+
+
 def _between(low: int, high: int) -> list[int]:
     """At most `CUTS` cuts strictly between two, evenly spread."""
     count = min(CUTS, high - low - 1)
     return sorted({low + round((k + 1) * (high - low) / (count + 1)) for k in range(count)})
+
+
+def _near(low: int, high: int) -> list[int]:
+    """Cuts below the upper one at growing distances, all of them where they are few."""
+    if high - low - 1 <= CUTS:
+        return list(range(low + 1, high))
+    return sorted({high - step for step in (1, 2, 3, *_DOUBLED) if high - step > low})
 
 
 def _backward_steps(node: Node, steps: Steps) -> list[Steps]:

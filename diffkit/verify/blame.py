@@ -8,7 +8,8 @@ guard can give a finite number that is wrong.
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import isfinite
+from functools import cached_property
+from math import isfinite, isinf
 from typing import Any
 
 import jax
@@ -17,14 +18,14 @@ import numpy as np
 
 from diffkit.bridge import local
 from diffkit.bridge.arguments import USER_ERRORS
-from diffkit.bridge.blocks import MOVES, Path, block_at, node_at
+from diffkit.bridge.blocks import Path, block_at, coarsest, is_float, node_at, of_one_line
 from diffkit.bridge.cotangents import Caught, Edit, Found
-from diffkit.bridge.culprits import Culprit, Origin, Search
+from diffkit.bridge.culprits import Culprit, Origin, Search, is_written
 from diffkit.bridge.subject import subject
 from diffkit.core.blame import BadLeaf, Blame, Cause, Mend
 from diffkit.core.errors import DiffkitError, UsageError
 from diffkit.verify.blame_question import Case
-from diffkit.verify.mended import Comparison, Truth, directions
+from diffkit.verify.mended import FEW_ULPS, Comparison, Truth, directions
 from diffkit.verify.mends import Proposal, proposals
 from diffkit.verify.remedy import series
 from diffkit.verify.telling import (
@@ -40,10 +41,9 @@ from diffkit.verify.telling import (
 
 #: At most this many equations are mended one after the other, or listed.
 ROUNDS = 6
-#: Two losses are the same up to this many units of rounding.
+#: Two losses, or the entries of two gradients relative to the largest one, are the same up to this
+#: many units of their type, and `FEW_ULPS` of the narrowest type on their way.
 _SAME_ULPS = 256.0
-#: Entries of two gradients are the same up to this many units of the largest one.
-_SAME_GRADIENT_ULPS = 4096.0
 
 
 def blame(
@@ -121,24 +121,21 @@ class _Diagnosis:
     def run(self, found: Blame, search: Search, *, with_mends: bool) -> Blame:
         """The first cause with its origins, the mends, and the causes that come to light."""
         causes: list[Cause] = []
-        origins: tuple[Cause, ...] = ()
-        is_cured = False
-        current = search
-        for number in range(ROUNDS):
-            point = self._point(current)
+        point = self._point(search)
+        origins = tuple(point.told)
+        current, following, is_cured = search, None, False
+        for _ in range(ROUNDS):
             if point.cause is not None:
                 causes.append(point.cause)
-            if number == 0:
-                origins = tuple(point.told)
-            following = self._mended(current, point, found) if with_mends else None
+            following = self._mended(point, found) if with_mends else None
+            is_cured = following is not None and _is_finite(following.outcome())
             if following is None:
-                following = self._cut_off(current, point)
-                is_cured, with_mends = False, False
-            else:
-                is_cured = _is_finite(following.outcome())
-            if following is None or is_cured or not _is_bad(following.outcome()):
+                following = self._cut_off(point)
+                with_mends = False
+            if following is None or _is_finite(following.outcome()) or self._is_late():
                 break
             current = following
+            point = self._point(current, with_origins=with_mends)
         if not causes and found.leaves:
             self.notes.append(
                 "the replay finds no equation at which cotangents stop being finite: they add up "
@@ -161,7 +158,7 @@ class _Diagnosis:
 
     # --- causes --------------------------------------------------------------------------------
 
-    def _point(self, search: Search) -> "_Point":
+    def _point(self, search: Search, *, with_origins: bool = True) -> "_Point":
         """The first culprit of a program, told, with the origins of the values it meets."""
         root = self.case.replay.root
         culprit = search.culprit()
@@ -186,13 +183,16 @@ class _Diagnosis:
             tell_share(node, mine, culprit, entry),
             branch,
         )
+        told = (culprit, mine, bool(branch), cause)
+        if not with_origins:
+            return self._with_origins(search, told, [])
         origins = [
             self._origin(search, culprit.path[:-1], culprit.steps, v, array)
             for v, array in zip(node.inputs, mine.operands, strict=True)
         ]
-        if not isfinite(float(search.outcome().value)):
+        if not any(origins) and not isfinite(float(search.outcome().value)):
             origins.append(self._origin(search, (), (), root.outputs[0], search.outcome().value))
-        return self._with_origins(search, (culprit, mine, bool(branch), cause), origins)
+        return self._with_origins(search, told, origins)
 
     def _origin(
         self, search: Search, path: Path, steps: tuple[int, ...], value: int, array: Any
@@ -218,29 +218,27 @@ class _Diagnosis:
             point.told.append(self._told(origin, caught))
             if caught is None:
                 continue
-            node = node_at(self.case.replay.root, origin.path)
+            block = block_at(self.case.replay.root, origin.path[:-1])
             more = [
                 self._origin(search, origin.path[:-1], origin.steps, v, array)
-                for v, array in zip(node.inputs, caught.operands, strict=True)
+                for v, array in zip(
+                    node_at(self.case.replay.root, origin.path).inputs, caught.operands, strict=True
+                )
+                if not is_written(block, v)
             ]
             known = [*open_, *(each for each, _ in point.origins)]
             open_ += [
                 each
                 for each in dict.fromkeys(more)
-                if each and each not in known and not self._is_written(each)
+                if each and each not in known and each.kind != "constant"
             ]
         return point
-
-    def _is_written(self, origin: Origin) -> bool:
-        """Whether an infinity is one the program writes down, as masks do."""
-        if origin.kind != "equation":
-            return origin.kind == "constant"
-        return node_at(self.case.replay.root, origin.path).primitive in MOVES
 
     def _caught_origin(self, search: Search, origin: Origin) -> Caught | None:
         if origin.kind != "equation":
             return None
-        return self._catch(search, [origin.path], origin.steps)[origin.path]
+        found = search.replay.look(catch=[origin.path], step=origin.steps, edits=search.edits)
+        return found.caught[origin.path]
 
     def _told(self, origin: Origin, caught: Caught | None) -> Cause:
         case, root = self.case, self.case.replay.root
@@ -272,22 +270,21 @@ class _Diagnosis:
 
     # --- mends ---------------------------------------------------------------------------------
 
-    def _mended(self, search: Search, point: "_Point", found: Blame) -> Search | None:
+    def _mended(self, point: "_Point", found: Blame) -> Search | None:
         """The program with the first mend that cures this cause; None where none does."""
         for proposal in self._proposals(point):
-            if time.monotonic() > self.deadline:
+            if self._is_late():
                 self.notes.append("time is up: no further mend was tried; seconds= allows more")
                 return None
             edits = {**self.edits, **proposal.edits}
             trial = Search(self.case.replay, edits)
             try:
-                outcome = trial.outcome()
-                is_better = _is_finite(outcome) or self._moves_on(search, trial, point)
+                if not self._helps(trial, point):
+                    continue
             except USER_ERRORS:
                 continue  # a mend that does not fit the program is none
-            if not is_better:
-                continue
-            if _is_changed(found.value, outcome):
+            outcome = trial.outcome()
+            if _is_changed(found.value, outcome, self.eps):
                 self.rejected.append(
                     Mend(
                         proposal.code,
@@ -302,37 +299,42 @@ class _Diagnosis:
             return trial
         return None
 
-    def _moves_on(self, search: Search, trial: Search, point: "_Point") -> bool:
-        """Whether the cause is gone, although another one is left."""
-        following = trial.culprit()
+    def _helps(self, trial: Search, point: "_Point") -> bool:
+        """Whether the cause is gone, although another one may be left."""
         if point.culprit is None:
             return isfinite(float(trial.outcome().value))
-        if following is None:
-            return True
-        order = (point.culprit.path, point.culprit.steps)
-        return (following.path, following.steps) < order
+        return not trial.still_makes(point.culprit)
+
+    @cached_property
+    def eps(self) -> float:
+        """Rounding of the program."""
+        return coarsest(self.case.replay.root)
+
+    def _is_late(self) -> bool:
+        return time.monotonic() > self.deadline
 
     def _proposals(self, point: "_Point") -> Iterator[Proposal]:
         root = self.case.replay.root
         seen: set[tuple[Any, ...]] = set()
         for path, caught, is_untaken in point.targets():
-            block, node = block_at(root, path[:-1]), node_at(root, path)
-            for proposal in proposals(block, path, node, caught, is_untaken=is_untaken):
+            for proposal in proposals(root, path, caught, is_untaken=is_untaken):
                 key = (proposal.code, *sorted(proposal.edits))
                 if key not in seen and not set(proposal.edits) & set(self.edits):
                     seen.add(key)
                     yield proposal
 
-    def _cut_off(self, search: Search, point: "_Point") -> Search | None:
+    def _cut_off(self, point: "_Point") -> Search | None:
         """The program without the bad contributions of a cause, to see what else is wrong."""
         if point.culprit is None or point.culprit.path in self.edits:
             return None
-        self.edits = {**self.edits, point.culprit.path: cut_off}
+        places = of_one_line(self.case.replay.root, point.culprit.path)
+        self.edits = {**dict.fromkeys(places, cut_off), **self.edits}
         trial = Search(self.case.replay, self.edits)
         try:
-            return trial if self._moves_on(search, trial, point) else None
+            trial.outcome()
         except USER_ERRORS:
             return None
+        return trial
 
     # --- judgement -----------------------------------------------------------------------------
 
@@ -343,7 +345,11 @@ class _Diagnosis:
         code = "; ".join(dict.fromkeys(each.code for each in self.applied))
         where = ", ".join(dict.fromkeys(line_of(each.source) for each in self.applied))
         mend = Mend(code, where, is_finite=True)
-        if _changes_finite(before, after):
+        is_exact = all(each.is_exact for each in self.applied)
+        if isinf(found.value) and not is_exact:
+            reason = f"the loss is {found.value} as written, and this gives it another value"
+            return replace(mend, message=reason)
+        if _changes_finite(before, after, self.eps):
             return replace(mend, message="changes entries of the gradient that were finite")
         bad = {
             k: index
@@ -360,7 +366,7 @@ class _Diagnosis:
         )
         asked = directions(case.varied, case.points, bad, self.seed)
         compared = truth.compare(asked, after)
-        message = tell_truth(compared, found.value, is_exact=all(p.is_exact for p in self.applied))
+        message = tell_truth(compared, found.value, is_exact=is_exact)
         return replace(mend, is_recommended=_is_right(compared), message=message)
 
     def _series(self, found: Blame) -> Mend | None:
@@ -400,12 +406,17 @@ class _Point:
     told: list[Cause] = field(default_factory=list)
 
     def targets(self) -> Iterator[tuple[Path, Caught, bool]]:
-        """Equations that may be mended."""
-        if self.culprit is not None and self.caught is not None:
-            yield self.culprit.path, self.caught, self.is_untaken
+        """Equations that may be mended: what is bad was made before it is met."""
         for origin, caught in self.origins:
             if caught is not None:
                 yield origin.path, caught, True
+        if self.culprit is not None and self.caught is not None and not self._meets_nan():
+            yield self.culprit.path, self.caught, self.is_untaken
+
+    def _meets_nan(self) -> bool:
+        """Whether the culprit is given NaN: no mend of itself helps."""
+        given = () if self.caught is None else self.caught.operands
+        return any(bool(np.any(np.isnan(each))) for each in given if is_float(each))
 
 
 def _check_options(seconds: float, seed: int) -> None:
@@ -423,20 +434,20 @@ def _is_bad(outcome: Found) -> bool:
     return not _is_finite(outcome)
 
 
-def _is_changed(before: float, outcome: Found) -> bool:
+def _is_changed(before: float, outcome: Found, eps: float) -> bool:
     """Whether a finite loss is another one, rounding aside."""
     after = float(outcome.value)
     if not isfinite(before):
         return False
-    eps = float(jnp.finfo(outcome.value.dtype).eps)
-    return not abs(after - before) <= _SAME_ULPS * eps * max(abs(before), abs(after))
+    most = max(_SAME_ULPS * float(jnp.finfo(outcome.value.dtype).eps), FEW_ULPS * eps)
+    return not abs(after - before) <= most * max(abs(before), abs(after))
 
 
-def _changes_finite(before: Sequence[Any], after: Sequence[Any]) -> bool:
+def _changes_finite(before: Sequence[Any], after: Sequence[Any], eps: float) -> bool:
     """Whether entries that were finite differ by more than rounding of the largest one."""
     gaps, sizes = jax.jit(_kept_entries)(list(before), list(after))
     return any(
-        float(gap) > _SAME_GRADIENT_ULPS * float(jnp.finfo(gap.dtype).eps) * float(size)
+        float(gap) > max(_SAME_ULPS * float(jnp.finfo(gap.dtype).eps), FEW_ULPS * eps) * float(size)
         for gap, size in zip(gaps, sizes, strict=True)
     )
 

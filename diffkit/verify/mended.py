@@ -19,7 +19,7 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.arguments import USER_ERRORS
-from diffkit.bridge.blocks import Block, all_nodes, is_float
+from diffkit.bridge.blocks import Block, all_nodes, coarsest, is_float
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.wide import run_wide
 from diffkit.core.errors import DiffkitError
@@ -49,6 +49,10 @@ MOST_ENTRIES = 3
 #: Rounding of a directional derivative by AD, in units of the gradient's norm: about
 #: sqrt(n) eps for sums of n terms in float32, n up to a million.
 _AD_ROUNDING = 1e3
+#: Rounding in a narrower type inside of the program, in its units.
+FEW_ULPS = 16.0
+#: Below so many smallest numbers a derivative underflows.
+_TINIES = 1e3
 
 #: How the rigorous witness is called.
 BALLS = "germs of balls"
@@ -119,7 +123,7 @@ class Truth:
         found = []
         deadline = time.monotonic() + SECONDS
         for direction in directions:
-            mended, rounding = _along(gradient, direction)
+            mended, rounding = _along(gradient, direction, self.rounding)
             left, right, error, witness = self._sides(direction, deadline)
             outcome = _outcome(mended, left, right, error + rounding)
             if outcome == "wrong" and witness == BALLS:
@@ -182,6 +186,12 @@ class Truth:
         sides = [None if each is None else each.value for each in (found.left, found.right)]
         return sides[0], sides[1]
 
+    @cached_property
+    def rounding(self) -> float:
+        """Rounding of a directional derivative by AD, relative to the gradient's norm."""
+        eps = max(float(jnp.finfo(jnp.asarray(self.leaves[k]).dtype).eps) for k in self.wrt)
+        return max(_AD_ROUNDING * eps, FEW_ULPS * coarsest(self.root))
+
     @property
     def _size(self) -> int:
         return sum(
@@ -230,7 +240,8 @@ class Truth:
 
         still = [np.zeros(np.shape(self.leaves[place])) for place in self.wrt]
         first = float(at(0.0, leaves, still))
-        if not abs(first - self.value) <= _SAME_LOSS * max(abs(first), abs(self.value)):
+        most = max(_SAME_LOSS, FEW_ULPS * coarsest(self.root)) * max(abs(first), abs(self.value))
+        if not abs(first - self.value) <= most:
             raise DiffkitError("the loss is another one in float64")
         start = time.monotonic()
         at(0.0, leaves, still).block_until_ready()
@@ -300,7 +311,7 @@ def directions(
     return [*found, Direction("a random direction", tuple(each / norm for each in random))]
 
 
-def _along(gradient: Sequence[Array], direction: Direction) -> tuple[float, float]:
+def _along(gradient: Sequence[Array], direction: Direction, rounding: float) -> tuple[float, float]:
     """<g, v> and a bound on the rounding of g."""
     total, size = 0.0, 0.0
     for g, v in zip(gradient, direction.tangents, strict=True):
@@ -308,9 +319,8 @@ def _along(gradient: Sequence[Array], direction: Direction) -> tuple[float, floa
             wide = np.asarray(g, np.float64)
             total += float(np.sum(wide * v))
             size += float(np.sum(wide[v != 0] ** 2))
-    limits = [jnp.finfo(jnp.asarray(g).dtype) for g in gradient]
-    eps, tiny = (max(float(getattr(each, name)) for each in limits) for name in ("eps", "tiny"))
-    return total, _AD_ROUNDING * (eps * np.sqrt(size) + tiny)
+    tiny = max(float(jnp.finfo(jnp.asarray(g).dtype).tiny) for g in gradient)
+    return total, rounding * np.sqrt(size) + _TINIES * tiny
 
 
 def _is_known(found: DerivativeEnclosure) -> bool:

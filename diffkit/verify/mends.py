@@ -14,7 +14,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.blocks import MOVES, Block, Node, Path, read, run
+from diffkit.bridge.blocks import (
+    MOVES,
+    Block,
+    Node,
+    Path,
+    block_at,
+    node_at,
+    of_one_line,
+    read,
+    run,
+)
 from diffkit.bridge.cotangents import Caught, Edit
 from diffkit.verify import spelling
 
@@ -98,25 +108,25 @@ GUARDS: Mapping[str, Guard] = {
 }
 
 
-def proposals(
-    block: Block, path: Path, node: Node, caught: Caught, *, is_untaken: bool
-) -> Iterator[Proposal]:
-    """Mends for one equation, the most faithful first.
+def proposals(root: Block, path: Path, caught: Caught, *, is_untaken: bool) -> Iterator[Proposal]:
+    """Mends for the line of one equation, the most faithful first.
 
     Args:
-        block: Its block.
+        root: The program.
         path: The equation.
-        node: The same.
         caught: Its arrays where it goes bad.
         is_untaken: Whether the result is not taken where it goes bad.
     """
-    yield from _rewritings(block, path)
-    yield from _shift(node, path, caught)
-    yield from _guards(node, path, caught, is_untaken)
-    yield from _rule(node, path)
+    node, places = node_at(root, path), of_one_line(root, path)
+    yield from _rewritings(root, path)
+    yield from _shift(node, places, caught)
+    yield from _guards(node, places, caught, is_untaken)
+    yield from _rule(node, places)
 
 
-def _guards(node: Node, path: Path, caught: Caught, is_untaken: bool) -> Iterator[Proposal]:
+def _guards(
+    node: Node, places: Sequence[Path], caught: Caught, is_untaken: bool
+) -> Iterator[Proposal]:
     guard = GUARDS.get(node.primitive)
     if guard is None:
         return
@@ -134,11 +144,11 @@ def _guards(node: Node, path: Path, caught: Caught, is_untaken: bool) -> Iterato
         return [jnp.where(inside, result, jnp.full_like(result, guard.outside))]
 
     code = spelling.guarded(node, guard.text, guard.safe, dtype)
-    inner = Proposal(code.inner, node.source, {path: keep_inside})
+    inner = Proposal(code.alone(), node.source, dict.fromkeys(places, keep_inside))
     if guard.outside is None:
         yield inner
         return
-    outer = Proposal(code.outer(guard.outside), node.source, {path: keep_value})
+    outer = Proposal(code.outer(guard.outside), node.source, dict.fromkeys(places, keep_value))
     yield from (inner, outer) if is_untaken else (outer, inner)
 
 
@@ -150,7 +160,7 @@ def _kept(guard: Guard, operands: Sequence[Array]) -> tuple[Array, list[Array]]:
     return inside, kept
 
 
-def _shift(node: Node, path: Path, caught: Caught) -> Iterator[Proposal]:
+def _shift(node: Node, places: Sequence[Path], caught: Caught) -> Iterator[Proposal]:
     """The maximum of a row without any entry is -inf, and -inf - (-inf) is nan."""
     if node.primitive != "sub" or not bool(jnp.any(jnp.isneginf(caught.operands[1]))):
         return
@@ -160,21 +170,20 @@ def _shift(node: Node, path: Path, caught: Caught) -> Iterator[Proposal]:
         kept = jnp.where(jnp.isfinite(top), top, jnp.zeros_like(top))
         return compat.run_equation(node.eqn, [operands[0], kept])
 
-    yield Proposal(spelling.shift(node), node.source, {path: finite})
+    yield Proposal(spelling.shift(node), node.source, dict.fromkeys(places, finite))
 
 
-def _rule(node: Node, path: Path) -> Iterator[Proposal]:
+def _rule(node: Node, places: Sequence[Path]) -> Iterator[Proposal]:
     """A custom rule left out: AD of what the function computes."""
     if not node.primitive.startswith(("custom_vjp", "custom_jvp")):
         return
-    inner = read(compat.called_jaxpr(node.eqn))
 
     def without(node: Node, operands: list[Array], env: Any) -> list[Array]:
-        return run(inner, operands)
+        return run(read(compat.called_jaxpr(node.eqn)), operands)
 
     rule = node.primitive.removesuffix("_call").removesuffix("_jaxpr").removesuffix("_call")
     code = f"{node.name} without its {rule} rule"
-    yield Proposal(code, node.source, {path: without}, is_exact=True)
+    yield Proposal(code, node.source, dict.fromkeys(places, without), is_exact=True)
 
 
 # --- rewritings --------------------------------------------------------------------------------
@@ -371,27 +380,31 @@ REWRITINGS: Sequence[tuple[bool, Callable[[_Reader, Node], Match | None]]] = (
 )
 
 
-def _rewritings(block: Block, path: Path) -> Iterator[Proposal]:
-    """Rewritings of something the equation is a part of."""
+def _rewritings(root: Block, path: Path) -> Iterator[Proposal]:
+    """Rewritings of something the equation is a part of, wherever its line is run."""
+    block = block_at(root, path[:-1])
     reader = _Reader(block, block.producers())
     for is_exact, row in REWRITINGS:
         for n, node in enumerate(block.nodes):
             found = row(reader, node)
             if found is None or path[-1] not in _between(reader, n, found[2]):
                 continue
-            function, code, _ = found
-            shape = block.types[node.outputs[0]].shape
+            places = of_one_line(root, (*path[:-1], n))
+            edits = {place: edit for place in places if (edit := _rewritten(root, place, row))}
+            yield Proposal(found[1], node.source, edits, is_exact)
 
-            def edit(
-                node: Node,
-                operands: list[Array],
-                env: Any,
-                function: Any = function,
-                s: Any = shape,
-            ) -> list[Array]:
-                return [jnp.reshape(function(env), s)]
 
-            yield Proposal(code, node.source, {(*path[:-1], n): edit}, is_exact)
+def _rewritten(
+    root: Block, path: Path, row: Callable[[_Reader, Node], Match | None]
+) -> Edit | None:
+    """The edit of one place, None where the row does not match there."""
+    block = block_at(root, path[:-1])
+    node = block.nodes[path[-1]]
+    found = row(_Reader(block, block.producers()), node)
+    if found is None:
+        return None
+    shape, dtype = block.types[node.outputs[0]].shape, block.types[node.outputs[0]].dtype
+    return lambda node, operands, env: [jnp.reshape(found[0](env), shape).astype(dtype)]
 
 
 def _between(reader: _Reader, last: int, first: Sequence[int]) -> set[int]:

@@ -36,14 +36,20 @@ class Guarded:
     Args:
         inner: The expression with its argument guarded.
         condition: Where the argument may stay.
+        letter: What a letter in it stands for, or "".
     """
 
     inner: str
     condition: str
+    letter: str = ""
+
+    def alone(self) -> str:
+        """The expression as it stands."""
+        return self.inner + self.letter
 
     def outer(self, value: float) -> str:
         """The same with its value outside of the condition."""
-        return f"jnp.where({self.condition}, {self.inner}, {value})"
+        return f"jnp.where({self.condition}, {self.inner}, {value}){self.letter}"
 
 
 def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
@@ -65,8 +71,13 @@ def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
     found = _expression(node)
     place = 1 if node.primitive == "div" else 0
     if found is None:
-        inside = condition.format(x="x", most=most)
-        return Guarded(_plain(node.primitive, f"jnp.where({inside}, x, {safe})"), inside)
+        inside = condition.format(x="u", most=most)
+        caller = f" in {node.within[-1]}" if node.within else ""
+        return Guarded(
+            _plain(node.primitive, f"jnp.where({inside}, u, {safe})"),
+            inside,
+            f", u being what {node.primitive}{caller} is given",
+        )
     operands = list(found.args) if isinstance(found, ast.Call) else [found.left, found.right]
     x = ast.unparse(operands[place])
     inside = condition.format(x=f"({x})" if _is_compound(operands[place]) else x, most=most)

@@ -77,6 +77,51 @@ def test_the_usual_guard_is_refused_where_the_constant_is_not_the_limit_of_the_d
     assert found.mend.code.startswith("series for |x| < 0.5")
 
 
+def test_a_large_program_is_held_against_differences_and_the_wrong_guard_is_refused_there_too():
+    def total(x):
+        return jnp.sum(jnp.where(x == 0, 1.0, jnp.expm1(x) / x))
+
+    x = jnp.arange(-2000, 2001) / 2000.0  # entry 2000 is 0, where the derivative is 1/2
+    found = blamed(total, x)
+    assert found.cause.entry == (2000,)
+    assert found.mend is None
+    assert "along x[2000] is 0, the derivative is 0.5" in found.rejected[0].message
+    assert "(differences)" in found.rejected[0].message
+    harmless = blamed(lambda x: jnp.sum(jnp.where(x > 0, x * jnp.sqrt(x), 0.0)), x)
+    assert "right along x[0] (0)" in harmless.mend.message
+    assert "differences" in harmless.mend.message
+
+
+def test_a_line_that_runs_once_per_layer_is_mended_in_every_layer():
+    def layer(x):
+        return jnp.where(x > 0, jnp.sqrt(x), 0.0)
+
+    def deep(x):
+        return jnp.sum(layer(layer(x) - 0.5) * layer(x))
+
+    found = blamed(deep, jnp.array([4.0, -1.0]))
+    assert len(found.causes) == 1
+    assert found.mend.code == "jnp.sqrt(jnp.where(x > 0, x, 1.0))"
+    # sqrt(sqrt(x) - 1/2) sqrt(x) at 4: by the product rule
+    slope = 0.25 / (2 * np.sqrt(1.5)) * 2 + np.sqrt(1.5) / 4
+    along = found.mend.message.partition("a random direction (")[2].partition(")")[0]
+    direction = np.random.default_rng(0).standard_normal(2)
+    np.testing.assert_allclose(
+        float(along), slope * direction[0] / np.linalg.norm(direction), rtol=1e-5
+    )
+
+
+def test_a_cotangent_that_overflows_in_half_precision():
+    def scaled(x):
+        return 60000.0 * jnp.sum(x.astype(jnp.float16) * jnp.float16(8.0)).astype(jnp.float32)
+
+    found = blamed(scaled, jnp.array([0.1, 0.2]))
+    assert np.isfinite(found.value)
+    assert found.cause.primitive == "mul"
+    assert "60000 * 8 = inf at entry [0]" in found.cause.message  # the largest is 65504
+    assert found.mend is None
+
+
 def test_exponential_that_overflows_where_it_is_not_taken():
     x = jnp.array([1.0, 1000.0])
     found = blamed(lambda x: jnp.sum(jnp.where(x < 10, jnp.exp(x), x)), x)
@@ -335,6 +380,18 @@ def test_a_mend_that_changes_the_loss_is_refused():
     found = blamed(lambda x: jnp.exp(-1.0 / x**2), 0.0)  # 0 at 0, and exp(-1) with the guard
     assert found.mend is None
     assert found.rejected[0].message == "changes the loss to 0.3678795"
+
+
+def test_a_program_without_an_equation():
+    found = dk.blame(lambda x: x, float("nan"))
+    assert found.leaves == ()  # its derivative is 1
+    assert found.origins[0].message == "x = nan"
+
+
+def test_a_pole_of_the_loss_is_no_defect_of_the_program():
+    found = blamed(lambda x: 1.0 / (2.0 * x), 0.0)
+    assert found.mend is None
+    assert "the loss is inf as written" in found.rejected[0].message
 
 
 def test_the_users_settings_are_the_same_afterwards_and_debug_nans_does_not_interfere():
