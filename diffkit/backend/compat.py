@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ _BOOKKEEPING = frozenset(
     "out_shardings in_layouts out_layouts donated_invars ctx_mesh keep_unused inline "
     "compiler_options_kvs policy prevent_cse differentiated".split()
 )
+_GAUSSIAN = "exp_neg_sq"
 #: The user's setting while an `x64` block is open.
 _CALLERS_X64: ContextVar[bool | None] = ContextVar("callers_x64", default=None)
 _PACKAGE = str(Path(__file__).parent.parent)
@@ -137,6 +139,27 @@ def called_name(eqn: Any) -> str:
     inner = called_jaxpr(eqn)
     info = getattr(open_jaxpr(inner)[0], "debug_info", None) if inner is not None else None
     return getattr(info, "func_name", None) or ""
+
+
+def is_gaussian_kernel(eqn: Any) -> bool:
+    """Whether a call is JAX's own exp(-x^2) in the slope of erf, made of bit tricks since 0.12.
+
+    The name alone is not believed: the body must be that of the library at this type.
+    """
+    if called_name(eqn) != _GAUSSIAN:
+        return False
+    (operand,) = (each.aval for each in eqn.invars)
+    own = _gaussian_body(operand.shape, str(operand.dtype))
+    return own is not None and same_jaxpr(called_jaxpr(eqn), own)
+
+
+@lru_cache(maxsize=64)
+def _gaussian_body(shape: tuple[int, ...], dtype: str) -> Any | None:
+    with jax.enable_x64(True):
+        slope = jax.grad(lambda x: jax.numpy.sum(jax.lax.erf(x)))
+        traced = trace(slope, np.zeros(shape, jax.numpy.dtype(dtype)))
+    calls = [eqn for eqn in open_jaxpr(traced)[0].eqns if called_name(eqn) == _GAUSSIAN]
+    return called_jaxpr(calls[0]) if calls else None
 
 
 def run_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:

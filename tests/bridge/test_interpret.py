@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from diffkit.backend.compat import x64
+from diffkit.backend.compat import trace, x64
 from diffkit.bridge import interpret_rules
 from diffkit.bridge.interpret import interpret_expression, interpret_jaxpr
-from diffkit.bridge.interpret_jaxpr import supported
+from diffkit.bridge.interpret_jaxpr import run, supported
 from diffkit.core.errors import (
     Undecidable,
     UnknownNameError,
@@ -303,3 +303,31 @@ def test_a_branch_the_balls_cannot_decide_is_undecidable():
 def test_at_least_a_hundred_primitives_have_a_row():
     assert len(supported()) >= 100
     assert "nextafter" not in supported()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("shape", [(), (2,)])
+def test_the_slope_of_erf_has_a_rounding_bound(dtype, shape):
+    # since JAX 0.12 its exp(-x^2) splits x by its bits
+    with x64():
+        x = np.full(shape, 1.75, dtype)
+        slope = jax.grad(lambda x: jnp.sum(jax.scipy.special.erf(x)))
+        jaxpr = trace(slope, x)
+        computed = np.ravel(np.asarray(slope(x)))[0]
+    (found,) = run(jaxpr, [x], RunningErrorAlgebra(dtype))
+    entry = np.ravel(found)[0]
+    true = float(2 / mpmath.sqrt(mpmath.pi) * mpmath.exp(-(mpmath.mpf(1.75) ** 2)))
+    assert entry.value == pytest.approx(true, rel=1e-7)
+    assert abs(float(computed) - entry.value) <= entry.bound < 64 * jnp.finfo(dtype).eps * true
+
+
+def test_a_function_of_the_users_with_the_name_of_a_library_function_is_read_itself():
+    @jax.custom_jvp
+    def exp_neg_sq(x):
+        return 3 * x
+
+    exp_neg_sq.defjvp(lambda p, t: (3 * p[0], 3 * t[0]))
+    with x64():
+        jaxpr = trace(exp_neg_sq, 1.0)
+    (found,) = run(jaxpr, [2.0], FloatAlgebra())
+    assert float(found) == 6.0
