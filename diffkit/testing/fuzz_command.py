@@ -100,13 +100,15 @@ def judge(plan: Plan, out: Path | None) -> dict[str, Any]:
     done = _finished(plan, out)
     started, cpu = time.perf_counter(), 0.0
     waiting = [block for block in plan.blocks() if _key(block) not in done]
+    if out is not None:
+        _save(plan, done, out)  # what cannot be written is told now
     if len(waiting) < len(plan.blocks()):
         print(f"going on: {len(done)} blocks are done", file=sys.stderr)
     for block, (counts, seconds) in _run_blocks(waiting, plan.processes):
         done[_key(block)] = {**counts, "cpu_seconds": seconds}
         cpu += seconds
         if out is not None:
-            _write(_part(out), json.dumps({"plan": _identity(plan), "blocks": done}))
+            _save(plan, done, out)
         _tell(plan, done, time.perf_counter() - started, len(waiting))
     found = _result(plan, done, time.perf_counter() - started, len(waiting) * BLOCK)
     if out is not None:
@@ -202,6 +204,11 @@ def _finished(plan: Plan, out: Path | None) -> dict[str, Any]:
         return {}
     found = _read(part)
     return dict(found["blocks"]) if found.get("plan") == _identity(plan) else {}
+
+
+def _save(plan: Plan, done: dict[str, Any], out: Path) -> None:
+    """The finished blocks, for a run that goes on later."""
+    _write(_part(out), json.dumps({"plan": _identity(plan), "blocks": done}))
 
 
 def _read(path: Path) -> dict[str, Any]:
