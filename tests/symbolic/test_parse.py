@@ -305,10 +305,13 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_text_is_refused_at_once(name):
     parse("exp(1) + max(x, 2)")  # SymPy's own first-use work is not what is timed
-    start = time.process_time()
-    with pytest.raises(ParseError):
-        parse(HOSTILE[name])
-    assert time.process_time() - start < 0.2  # under 0.05 s where nothing else runs
+    seconds = []
+    for _ in range(3):  # the best of three: a collection of garbage falls into one at most
+        start = time.process_time()
+        with pytest.raises(ParseError):
+            parse(HOSTILE[name])
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 0.2  # under 0.05 s where nothing else runs
 
 
 @pytest.mark.parametrize(
