@@ -41,6 +41,7 @@ _GAUSSIAN = "exp_neg_sq"
 #: The user's setting while an `x64` block is open.
 _CALLERS_X64: ContextVar[bool | None] = ContextVar("callers_x64", default=None)
 _PACKAGE = str(Path(__file__).parent.parent)
+_DEFINED = re.compile(r" at (?P<file>.+):(?P<line>\d+)$")
 _PLACE = re.compile(r"^(?P<file>.*?):(?P<line>\d+)(?::\d+)? \((?P<function>.*)\)$")
 
 
@@ -136,9 +137,28 @@ def called_name(eqn: Any) -> str:
     name = eqn.params.get("name", "")
     if isinstance(name, str) and name:
         return name
+    return getattr(_debug_info(eqn), "func_name", None) or ""
+
+
+def definition(eqn: Any) -> tuple[str, int]:
+    """File and line that define the function an equation calls; ("", 0) when unknown."""
+    info = _debug_info(eqn)
+    found = _DEFINED.search(getattr(info, "func_src_info", None) or "")
+    return (found["file"], int(found["line"])) if found else ("", 0)
+
+
+def parameter_names(eqn: Any) -> tuple[str, ...]:
+    """Names of the operands of a called function; () when they are not known."""
     inner = called_jaxpr(eqn)
-    info = getattr(open_jaxpr(inner)[0], "debug_info", None) if inner is not None else None
-    return getattr(info, "func_name", None) or ""
+    names = getattr(_debug_info(eqn), "arg_names", None) or ()
+    if inner is None or len(names) != len(eqn.invars):
+        return ()
+    return tuple(str(name) for name in names)
+
+
+def _debug_info(eqn: Any) -> Any:
+    inner = called_jaxpr(eqn)
+    return getattr(open_jaxpr(inner)[0], "debug_info", None) if inner is not None else None
 
 
 def is_gaussian_kernel(eqn: Any) -> bool:

@@ -72,15 +72,15 @@ def joined(
         return call(*(held[name] for name in names))
 
     title = paths[0].partition(".")[0]
-    _name(function, (title, *others), function_name(f))
-    _name(apart, (*paths, *others), function_name(f))
+    give_names(function, (title, *others), function_name(f))
+    give_names(apart, (*paths, *others), function_name(f))
     first = _vector([values[path] for path in paths])
     listed = ", ".join(f"{path} {'x'.join(map(str, shape)) or 'a number'}" for path, shape in parts)
     notes = (*notes, f"{title} is all of {listed}" if len(parts) <= 8 else _summary(title, parts))
     return Joined(function, apart, (first, *(values[name] for name in others)), parts, notes)
 
 
-def _name(function: Any, parameters: Sequence[str], name: str) -> None:
+def give_names(function: Any, parameters: Sequence[str], name: str) -> None:
     """Give a function the names of its parameters, which are paths, and its own."""
     kind = Parameter.POSITIONAL_OR_KEYWORD
     spelled = [Parameter(each.replace(".", "_"), kind) for each in parameters]

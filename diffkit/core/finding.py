@@ -56,4 +56,4 @@ class Finding:
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where else ""
         remedy = f"; remedy: {self.remedy}" if self.remedy else ""
-        return f"{self.kind:<14}{place}{self.message}{remedy}"
+        return f"{self.kind:<13} {place}{self.message}{remedy}"

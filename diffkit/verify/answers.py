@@ -56,6 +56,7 @@ class Answer:
         order: Order of the derivative.
         primal: The function's own value in this precision.
         measured: Why the truth is measured by differences, "" where it is enclosed.
+        scale: How many times the tangent or cotangent of an ordinary question was asked about.
     """
 
     probe: Probe
@@ -71,6 +72,7 @@ class Answer:
     order: int = 1
     primal: float = nan
     measured: str = ""
+    scale: float = 1.0
 
     @property
     def true_value(self) -> float:
@@ -142,8 +144,34 @@ def ask_beside(
         probes += asked
         given += [number < mine] * len(asked)
         judged += [number < len(leaves)] * len(asked)
+    found = ask_probes(what, dtype, probes, given, judged, order)
+    sides: tuple[list[Answer], list[Answer]] = [], []
+    modes = len(found) // max(len(probes), 1)
+    for number, answer in enumerate(found):
+        sides[0 if judged[number // modes] else 1].append(answer)
+    return sides
+
+
+def ask_probes(
+    what: Subject,
+    dtype: str,
+    probes: Sequence[Probe],
+    given: Sequence[bool],
+    judged: Sequence[bool],
+    order: int,
+) -> list[Answer]:
+    """The judged answers to some questions, those of all modes to one after the other.
+
+    Args:
+        what: The function.
+        dtype: Precision of the program.
+        probes: The questions.
+        given: Whether each is about a point of the user.
+        judged: Whether a disagreement is confirmed.
+        order: Order of the derivative.
+    """
     if not probes:
-        return [], []
+        return []
     rows = {mode.NAME: mode.row(what, order) for mode in JUDGED_MODES}
     rows = {name: row for name, row in rows.items() if mode_error(what, dtype, row) is None}
     values = run_rows(what, dtype, probes, {**rows, PRIMAL: primal_row(what)})
@@ -153,7 +181,7 @@ def ask_beside(
     ]
     oracle, truths, reason = _truths(what, dtype, probes, asked_about, order)
     tolerances = {name: Tolerance(what, dtype, row) for name, row in rows.items()}
-    found: tuple[list[Answer], list[Answer]] = [], []
+    found = []
     for number, (probe, truth) in enumerate(zip(probes, truths, strict=True)):
         for name in rows:
             answer = Answer(
@@ -168,8 +196,7 @@ def ask_beside(
                 primal=float(values[PRIMAL][number]),
                 measured=reason,
             )
-            side = found[0 if judged[number] else 1]
-            side.append(_judge(what, oracle, tolerances[name], answer, order, judged[number]))
+            found.append(_judge(what, oracle, tolerances[name], answer, order, judged[number]))
     return found
 
 

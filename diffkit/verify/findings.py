@@ -12,8 +12,9 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.joined import path_of, split
+from diffkit.bridge.rule_calls import has_rules
 from diffkit.bridge.subject import Probe, Subject
-from diffkit.bridge.survey import CUSTOM_RULES, Place, delicate
+from diffkit.bridge.survey import Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
 from diffkit.oracles import forward, reverse
@@ -110,7 +111,12 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
 
 def point_of(what: Subject, probe: Probe) -> dict[str, Any]:
     """The point of a probe as name -> number or nested list."""
-    leaves = dict(zip(what.names, probe.leaves, strict=True))
+    return point_at(what, probe.leaves)
+
+
+def point_at(what: Subject, values: Sequence[np.ndarray]) -> dict[str, Any]:
+    """A point as name -> number or nested list."""
+    leaves = dict(zip(what.names, values, strict=True))
     if what.parts:
         leaves.update(split(leaves.pop(what.variable), what.parts))
     return {name: _as_data(leaf) for name, leaf in leaves.items()}
@@ -192,7 +198,7 @@ def _wrong(what: Subject, answer: Answer, order: int, severity: Severity) -> Fin
 
 def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, str]:
     at = place(what, answer.probe)
-    true = _truth(answer)
+    true = truth_of(answer)
     if isnan(answer.value):
         return "nan-gradient", f"at {at} AD gives nan, {true}"
     if isinf(answer.value):
@@ -209,7 +215,8 @@ def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, 
     return "wrong-limit", f"at {at} AD gives {answer.value:g}, {true}"
 
 
-def _truth(answer: Answer) -> str:
+def truth_of(answer: Answer) -> str:
+    """What the derivative is, in one clause."""
     left, right = answer.left, answer.right
     if answer.truth.kind == "kink":
         return f"the one-sided derivatives are {left:g} and {right:g}"
@@ -265,17 +272,17 @@ def _not_finite(answer: Answer) -> Iterator[tuple[str, Severity, str]]:
         yield (
             "nan-gradient",
             "warning",
-            f"AD gives nan where the value is {answer.primal:.6g}; {_truth(answer)}",
+            f"AD gives nan where the value is {answer.primal:.6g}; {truth_of(answer)}",
         )
     elif is_beyond:
         if answer.value == 0 and abs(answer.true_value) > 0:
-            yield "silent-zero", "warning", f"AD gives 0; {_truth(answer)}"
+            yield "silent-zero", "warning", f"AD gives 0; {truth_of(answer)}"
     elif answer.truth.is_break:
         yield "kink", "note", f"{answer.truth.note}; JAX's convention gives {answer.value:g}"
     elif answer.truth.kind == "infinite" and isfinite(answer.value):
         yield "wrong-limit", "warning", f"AD gives {answer.value:g}, the derivative is infinite"
     elif answer.truth.kind in ("infinite", "undefined") or isinf(answer.value):
-        message = f"the domain ends: AD gives {answer.value:g}; {_truth(answer)}"
+        message = f"the domain ends: AD gives {answer.value:g}; {truth_of(answer)}"
         yield "domain-edge", "note", message
 
 
@@ -387,7 +394,7 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:
-    return not CUSTOM_RULES.isdisjoint(compat.primitives(what.jaxpr(dtype)))
+    return has_rules(what.jaxpr(dtype))
 
 
 def _has_primitive(what: Subject, dtype: str, name: str) -> bool:

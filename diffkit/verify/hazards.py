@@ -1,11 +1,10 @@
-"""What is wrong with a program as a whole: missing modes, lost digits, steps, rules that are none.
+"""What is wrong with a program as a whole: missing modes, lost digits, steps, other every time.
 
 These findings need no truth at a point: they are read off the program, or off what AD answered at
 all points together.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -14,22 +13,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import run_rows
 from diffkit.bridge.subject import Subject
-from diffkit.bridge.survey import CUSTOM_RULES, Place
-from diffkit.core.errors import DiffkitError
+from diffkit.bridge.survey import Place
 from diffkit.core.finding import Finding
 from diffkit.oracles import forward, reverse
 from diffkit.verify.answers import Answer
 from diffkit.verify.modes import mode_error
 
-#: A cotangent scaled by this must scale the answer by it: a power of two, so to the last bit of
-#: a linear rule, and negative.
-SCALE = -4.0
-#: Units in the last place that are granted all the same.
-SCALING_ULPS = 8.0
-#: Larger functions are asked about along directions; their rules are seen by the answers alone.
-MOST_ENTRIES = 10_000
 _CALLBACKS = frozenset("pure_callback io_callback debug_callback".split())
 
 
@@ -45,8 +35,7 @@ def of_program(what: Subject, dtype: str) -> list[Finding]:
 def of_answers(what: Subject, answers: Sequence[Answer], dtype: str) -> list[Finding]:
     """The findings that all answers of one precision give together."""
     mine = [answer for answer in answers if answer.dtype == dtype and answer.order == 1]
-    bent = _not_linear(what, mine, dtype) if what.values[what.wrt].size <= MOST_ENTRIES else ()
-    return [*_steps(what, mine), *bent]
+    return list(_steps(what, mine))
 
 
 def _missing_modes(what: Subject, dtype: str) -> Iterator[Finding]:
@@ -125,27 +114,3 @@ def _steps(what: Subject, answers: Sequence[Answer]) -> Iterator[Finding]:
             f"{what.variable} (rounding, integers or comparisons), which AD cannot see",
             dtype=finite[0].dtype,
         )
-
-
-def _not_linear(what: Subject, answers: Sequence[Answer], dtype: str) -> Iterator[Finding]:
-    """A custom rule whose answer does not scale with the cotangent."""
-    asked = [a for a in answers if a.mode == reverse.NAME and a.is_given and isfinite(a.value)]
-    if not asked or CUSTOM_RULES.isdisjoint(compat.primitives(what.jaxpr(dtype))):
-        return
-    probes = [replace(a.probe, cotangent=SCALE * a.probe.cotangent) for a in asked]
-    try:
-        found = run_rows(what, dtype, probes, {reverse.NAME: reverse.row(what, 1)})[reverse.NAME]
-    except DiffkitError:
-        return
-    eps = float(jnp.finfo(dtype).eps)
-    for answer, value in zip(asked, found, strict=True):
-        expected = SCALE * answer.value
-        if not abs(value - expected) <= SCALING_ULPS * eps * abs(expected):
-            yield Finding(
-                "nonlinear-cotangent",
-                "warning",
-                f"a cotangent of {SCALE:g} instead of 1 gives {value:.6g}, not "
-                f"{SCALE:g} times {answer.value:.6g}: a custom rule ignores, clips or bends it",
-                dtype=dtype,
-            )
-            return

@@ -99,6 +99,37 @@ def ask_large(
     return found
 
 
+def ask_scaled(
+    what: Subject, dtype: str, answers: Sequence[Answer], scales: Sequence[float]
+) -> list[Answer]:
+    """Reverse mode along scaled cotangents, where it is not the scaled answer.
+
+    Args:
+        what: A function of one real result.
+        dtype: Precision of the program.
+        answers: Those to the questions themselves.
+        scales: Factors of the cotangent.
+    """
+    asked = next((a for a in answers if a.mode == reverse.NAME and isfinite(a.value)), None)
+    if asked is None:
+        return []
+    programs = _Programs(what, dtype)
+    rounded = what.at(dtype, asked.probe.leaves)
+    found = []
+    for scale in scales:
+        probe = replace(asked.probe, cotangent=scale * asked.probe.cotangent)
+        _, gradient = programs._gradient(rounded, probe.cotangent)
+        value = float(np.sum(gradient * probe.tangent))
+        size = float(np.linalg.norm(gradient)) / gradient.size**0.5
+        eps = float(jnp.finfo(dtype).eps)
+        if abs(value - scale * asked.value) <= UNBOUNDED_ULPS * eps * (abs(value) + size):
+            continue
+        truth = programs._truth(rounded, probe.tangent, probe.cotangent)
+        bent = replace(asked, probe=probe, value=value, truth=truth, rows=(), scale=scale)
+        found.append(programs._judged(bent, size))
+    return found
+
+
 @dataclass(frozen=True)
 class _Programs:
     """The compiled programs of one function in one precision."""

@@ -24,7 +24,7 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.symbolic.source import source
-from diffkit.verify import findings, formal, hazards, large, sampling, witnesses
+from diffkit.verify import findings, formal, hazards, large, linearity, rules, sampling, witnesses
 from diffkit.verify.answers import Answer, ask, ask_beside
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
@@ -87,12 +87,17 @@ def verify(
     else:
         leaves, mine = sampling.judged(what, where, points, seed=seed, budget=budget)
     answers: list[Answer] = []
+    about_rules = [rules.judge(what, dtype, leaves[0], seed) for dtype in dtypes]
     notices: list[Finding] = hazards.of_program(what, dtypes[0])
     for current in range(1, order + 1):
         for dtype in dtypes:
             asked, seen = _ask(what, dtype, leaves, mine, current, seed, where, budget)
             answers += asked
-            notices += hazards.of_answers(what, asked, dtype) if current == 1 else []
+            if current == 1:
+                bent = linearity.ask(what, asked, dtype, seed)
+                answers += bent
+                notices += linearity.findings_of(what, bent)
+                notices += hazards.of_answers(what, asked, dtype)
             answers += _transformed(what, under, dtype, leaves, mine, current, seed)
             notices += [
                 found
@@ -103,7 +108,9 @@ def verify(
     proof = formal.unsought(what) if large.is_large(what) else formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, under, seed, budget)
     heard = () if large.is_large(what) else witnesses.hear(what, answers, order)
-    return _verdict(what, claim, answers, findings.merged(notices), proof, heard, order)
+    told = rules.told_once(findings.merged(notices), about_rules)
+    seen_rules = tuple(row for each in about_rules for row in each.evidence)
+    return _verdict(what, claim, answers, told, proof, (*heard, *seen_rules), order)
 
 
 def _subject(
@@ -261,6 +268,8 @@ def _status(answers: Sequence[Answer], proof: formal.FormalProof) -> Status:
 
 
 def _sentence(what: Subject, answer: Answer, order: int) -> str:
+    if answer.scale != 1:
+        return _scaled_sentence(what, answer)
     call = "jax.grad" if answer.mode == "reverse" else "jax.jvp"
     nested = f"{call}({what.name})" if order == 1 else f"order-{order} {call} of {what.name}"
     place = findings.place(what, answer.probe)
@@ -273,6 +282,17 @@ def _sentence(what: Subject, answer: Answer, order: int) -> str:
         true = f"the derivative is {answer.true_value:.7g}"
     dtype = f" in {answer.dtype}" if answer.dtype != "float64" else ""
     return f"{nested}({place}) = {answer.value:.7g}{dtype}, {true}"
+
+
+def _scaled_sentence(what: Subject, answer: Answer) -> str:
+    word = "cotangent" if answer.mode == "reverse" else "tangent"
+    call = "jax.vjp" if answer.mode == "reverse" else "jax.jvp"
+    dtype = f" in {answer.dtype}" if answer.dtype != "float64" else ""
+    return (
+        f"{call} of {what.name} at {findings.place(what, answer.probe)} gives "
+        f"{answer.value:.7g}{dtype} for a {word} of {answer.scale:g}; {answer.scale:g} times the "
+        f"derivative is {answer.true_value:.7g}"
+    )
 
 
 def _claim_sentence(what: Subject, proof: formal.FormalProof, order: int) -> str:

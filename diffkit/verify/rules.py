@@ -1,0 +1,510 @@
+r"""Each custom derivative rule a program calls, judged by itself at the values it meets.
+
+A rule stands for a linear map: with the Jacobian J of its primal, forward mode is $t \mapsto J t$
+and reverse mode $g \mapsto J^\top g$.  Asked is whether it is that map (of the primal, by the
+witnesses of any function), whether it is linear at all, whether both modes are transposes, whether
+nothing comes of nothing, and whether it bears arguments and results that do not take part.  An
+error that cancels in the whole function, or that a zero cotangent hides, shows here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffkit.backend import compat
+from diffkit.bridge.batch import interpreted
+from diffkit.bridge.rule_calls import RuleCall, met
+from diffkit.bridge.subject import Subject
+from diffkit.core.errors import DiffkitError
+from diffkit.core.evidence import Evidence
+from diffkit.core.finding import Finding
+from diffkit.verify import answers, findings, large
+from diffkit.verify.modes import REFUSALS
+from diffkit.verify.sampling import Leaves
+
+#: Linear up to this share: solvers inside a rule stop at a tolerance of their own.
+GROSS = 1e-3
+#: Rounding of a narrow type, in units of its precision.
+ULPS = 64.0
+#: Nothing comes of nothing up to this share: the square root of the precision.
+NOTHING = 0.5
+#: Entries below this share of the largest are rounding.
+RESIDUE = 1e-3
+#: Cotangents and tangents are scaled by these as well; powers of two are exact.
+SCALES = (-4.0, 2.0**12)
+#: A rule that agrees with AD of its primal up to so many units needs no further witness.
+SCREENED_ULPS = 256.0
+#: Up to so many pairs of entries the witnesses are asked entry by entry, else along directions.
+MOST_PAIRS = 16
+DIRECTIONS = 3
+#: Larger calls are judged along directions, by differences.
+MOST_ENTRIES = 600
+#: What a rule may raise when it is run; the message is the user's.
+RAISED = (*REFUSALS, ArithmeticError, LookupError, AssertionError, RuntimeError)
+KINDS = frozenset({"rule-mismatch", "nonlinear-cotangent"})
+Flat = tuple[np.ndarray, ...]
+Complaint = tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is found about the rules of one program in one precision.
+
+    Args:
+        findings: What is wrong with them.
+        evidence: One row, none where no rule is met.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+def judge(what: Subject, dtype: str, leaves: Leaves, seed: int) -> Report:
+    """Judge every rule call met at one point.
+
+    Args:
+        what: The function.
+        dtype: Precision of the program.
+        leaves: The point.
+        seed: Seed of the cotangents.
+    """
+    if not what.is_representable(dtype, leaves):
+        return Report()
+    with compat.x64(dtype == "float64"), np.errstate(all="ignore"):
+        try:
+            calls = met(what.jaxpr(dtype), what.at(dtype, leaves), what.wrt)
+        except RAISED:  # a program that cannot be run by equation is judged as a whole
+            return Report()
+        found: list[Finding] = []
+        point = findings.point_at(what, leaves)
+        for number, call in enumerate(calls):
+            rule = _Rule(call, dtype, np.random.default_rng([seed, number]), seed)
+            found += [
+                Finding(kind, "warning", message, where=call.where, point=point, dtype=dtype)
+                for kind, message in rule.complaints()
+            ]
+    return Report(tuple(found), _row(calls, found, dtype))
+
+
+def _row(calls: Sequence[RuleCall], found: Sequence[Finding], dtype: str) -> tuple[Evidence, ...]:
+    if not calls:
+        return ()
+    names = ", ".join(dict.fromkeys(call.name for call in calls))
+    count = f"{len(calls)} calls" if len(calls) > 1 else "1 call"
+    told = "; ".join(dict.fromkeys(each.kind for each in found))
+    note = told or "the derivative of the primal, linear, 0 at 0, the same twice"
+    return (
+        Evidence(
+            "custom rules",
+            "AD rules",
+            "unsure" if found else "agrees",
+            dtype=dtype,
+            note=f"{count} of {names}: {note}",
+        ),
+    )
+
+
+def told_once(notices: Sequence[Finding], reports: Sequence[Report]) -> list[Finding]:
+    """All findings, each rule that is wrong told once.
+
+    Where the whole function is wrong through a rule, the line of the rule is put there.
+    """
+    local: dict[tuple[str, str], Finding] = {}
+    for report in reports:
+        for each in report.findings:
+            local.setdefault((each.kind, each.where), each)
+    found = []
+    for notice in notices:
+        culprit = next((each for each in local.values() if each.kind == notice.kind), None)
+        is_whole = notice.kind in KINDS and notice.severity == "wrong" and notice.order == 1
+        if is_whole and culprit is not None:
+            found.append(replace(notice, where=culprit.where))
+            del local[culprit.kind, culprit.where]
+        else:
+            found.append(notice)
+    return [*found, *local.values()]
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """One call under examination; what it answers is computed once."""
+
+    call: RuleCall
+    dtype: str
+    random: np.random.Generator
+    seed: int
+
+    def complaints(self) -> Iterator[Complaint]:
+        """Kind and message of everything that is wrong with the rule."""
+        for check in _CHECKS:
+            try:
+                yield from check(self)
+            except DiffkitError:
+                continue
+
+    # --- the two modes ---------------------------------------------------------------------------
+
+    @cached_property
+    def results(self) -> Flat:
+        """The values of the call."""
+        return _plain(self.call.with_rule(*self.call.operands))
+
+    @cached_property
+    def tangents(self) -> tuple[Flat, Flat]:
+        """Two random tangents."""
+        shapes = [each.shape for each in self.call.operands]
+        return _drawn(shapes, self.random), _drawn(shapes, self.random)
+
+    @cached_property
+    def cotangents(self) -> tuple[Flat, Flat]:
+        """Two random cotangents."""
+        shapes = [each.shape for each in self.results]
+        return _drawn(shapes, self.random), _drawn(shapes, self.random)
+
+    def backward(self, cotangent: Flat) -> Flat:
+        """J^T g by the rule."""
+        return _pulled(self.call.with_rule, self.call.operands, cotangent)
+
+    def forward(self, tangent: Flat) -> Flat:
+        """J t by the rule."""
+        return _pushed(self.call.with_rule, self.call.operands, tangent)
+
+    @cached_property
+    def pulled(self) -> Flat | None:
+        """J^T g of the first cotangent; None where the rule has no reverse mode."""
+        return _or_none(lambda: self.backward(self.cotangents[0]))
+
+    @cached_property
+    def pushed(self) -> Flat | None:
+        """J t of the first tangent; None where the rule has no forward mode."""
+        if self.call.is_reverse_only:
+            return None
+        return _or_none(lambda: self.forward(self.tangents[0]))
+
+    @property
+    def modes(self) -> Iterator[tuple[str, Callable[[Flat], Flat], tuple[Flat, Flat], Flat]]:
+        """Word, map, inputs and first answer of each mode there is."""
+        if self.pulled is not None and _is_finite(self.pulled):
+            yield "cotangent", self.backward, self.cotangents, self.pulled
+        if self.pushed is not None and _is_finite(self.pushed):
+            yield "tangent", self.forward, self.tangents, self.pushed
+
+    @property
+    def gross(self) -> float:
+        """What is more than rounding."""
+        return max(GROSS, ULPS * float(jnp.finfo(self.dtype).eps))
+
+
+def _mismatch(rule: _Rule) -> Iterator[Complaint]:
+    """A rule that is not the derivative of its primal, by the witnesses of any function."""
+    if _agrees_with_primal(rule):
+        return
+    kinds = {str(each.dtype) for each in rule.call.operands}
+    if kinds != {rule.dtype}:
+        return  # of mixed precision: the whole function is judged, with its own bounds
+    what = rule.call.subject()
+    for answer in _asked(what, rule.dtype, rule.seed):
+        if answer.outcome == "disagrees":
+            at = findings.place(what, answer.probe)
+            truth = findings.truth_of(answer)
+            yield (
+                "rule-mismatch",
+                f"the rule of `{rule.call.name}` gives {answer.value:.6g} at {at}, {truth}",
+            )
+            return
+
+
+def _asked(what: Subject, dtype: str, seed: int) -> list[answers.Answer]:
+    size = what.values[0].size
+    with_pairs = size * int(np.prod(what.output_shape)) <= MOST_PAIRS
+    if max(size, int(np.prod(what.output_shape))) > MOST_ENTRIES:
+        return large.ask_large(what, dtype, [what.values], 1, seed)
+    asked = what if with_pairs else replace(what, directions=DIRECTIONS)
+    with interpreted():
+        return answers.ask(asked, dtype, [what.values], 1, 1, seed)
+
+
+def _agrees_with_primal(rule: _Rule) -> bool:
+    """Whether AD of the primal gives the same in every mode the rule has."""
+    operands, plain = rule.call.operands, rule.call.without_rule
+    asked = False
+    if rule.pulled is not None:
+        cotangent = rule.cotangents[0]
+        if not _close(rule.pulled, _or_none(lambda: _pulled(plain, operands, cotangent)), rule):
+            return False
+        asked = True
+    if rule.pushed is not None:
+        tangent = rule.tangents[0]
+        if not _close(rule.pushed, _or_none(lambda: _pushed(plain, operands, tangent)), rule):
+            return False
+        asked = True
+    return asked
+
+
+def _close(found: Flat, expected: Flat | None, rule: _Rule) -> bool:
+    if expected is None:
+        return False
+    eps = SCREENED_ULPS * float(jnp.finfo(rule.dtype).eps)
+    return all(
+        bool(np.all(np.abs(a - b) <= eps * np.abs(b) + eps / 16 * np.max(np.abs(b), initial=0.0)))
+        for a, b in zip(found, expected, strict=True)
+    )
+
+
+def _nonlinear(rule: _Rule) -> Iterator[Complaint]:
+    """A rule that does not scale with what it is given, or is not additive."""
+    for word, run, (first, second), once in rule.modes:
+        for scale in SCALES:
+            found = _or_none(lambda run=run, x=first, s=scale: run(_scaled(x, s)))
+            expected = _scaled(once, scale)
+            if found is None or not (_is_finite(found) and _is_finite(expected)):
+                continue
+            gap = _gap(found, expected)
+            if gap > rule.gross:
+                yield (
+                    "nonlinear-cotangent",
+                    f"the rule of `{rule.call.name}` is not linear in its {word}: {scale:g} times "
+                    f"the {word} gives an answer that is {gap:.0%} off {scale:g} times the answer",
+                )
+                return
+        gap = _additive_gap(run, first, second, once)
+        if gap > rule.gross:
+            yield (
+                "nonlinear-cotangent",
+                f"the rule of `{rule.call.name}` is not additive in its {word}: the answer for a "
+                f"sum of two is {gap:.0%} off the sum of the answers",
+            )
+            return
+
+
+def _additive_gap(run: Callable[[Flat], Flat], first: Flat, second: Flat, once: Flat) -> float:
+    both = tuple(a + b for a, b in zip(first, second, strict=True))
+    other, whole = _or_none(lambda: run(second)), _or_none(lambda: run(both))
+    if other is None or whole is None or not (_is_finite(other) and _is_finite(whole)):
+        return 0.0
+    return _gap(whole, tuple(a + b for a, b in zip(once, other, strict=True)), (*once, *other))
+
+
+def _zero(rule: _Rule) -> Iterator[Complaint]:
+    """A rule that makes something, or NaN, of a cotangent of zeros."""
+    for word, run, (first, _), once in rule.modes:
+        nothing = tuple(np.zeros_like(each) for each in first)
+        found = _or_none(lambda run=run, x=nothing: run(x))
+        if found is None:
+            continue
+        if not _is_finite(found):
+            yield (
+                "nan-gradient",
+                f"the rule of `{rule.call.name}` makes nan of a {word} of zeros, which jit, vmap, "
+                "scan and masks pass to it",
+            )
+        elif _size(found) > float(jnp.finfo(rule.dtype).eps) ** NOTHING * _size(once):
+            yield (
+                "nonlinear-cotangent",
+                f"the rule of `{rule.call.name}` gives {_largest(found):.4g} for a {word} of "
+                "zeros, not 0",
+            )
+
+
+def _transposed(rule: _Rule) -> Iterator[Complaint]:
+    """Modes that are not transposes of each other: <g, J t> = <J^T g, t>."""
+    if rule.pulled is None or rule.pushed is None:
+        return
+    left = _inner(rule.cotangents[0], rule.pushed)
+    right = _inner(rule.pulled, rule.tangents[0])
+    size = _inner(tuple(map(np.abs, rule.pulled)), tuple(map(np.abs, rule.tangents[0])))
+    size += _inner(tuple(map(np.abs, rule.cotangents[0])), tuple(map(np.abs, rule.pushed)))
+    if abs(left - right) > rule.gross * size:
+        yield (
+            "rule-mismatch",
+            f"forward and reverse mode of `{rule.call.name}` are no transposes: <g, J t> = "
+            f"{left:.6g}, <J^T g, t> = {right:.6g}",
+        )
+
+
+def _alone(rule: _Rule) -> Iterator[Complaint]:
+    """Arguments and results that do not take part: their tangents are symbolic zeros."""
+    if rule.pulled is None or not _is_finite(rule.pulled):
+        return
+    whole, names = rule.pulled, rule.call.parameters
+    for k, name in enumerate(names if len(names) > 1 else ()):
+        yield from _part(rule, f"only {name} is differentiated", _only(rule, k), (whole[k],))
+    for k in range(len(rule.results) if len(rule.results) > 1 else 0):
+        nothing = tuple(
+            each if j == k else np.zeros_like(each) for j, each in enumerate(rule.cotangents[0])
+        )
+        expected = _or_none(lambda x=nothing: rule.backward(x))
+        if expected is not None:
+            told = f"only result {k} is used"
+            yield from _part(rule, told, _of_result(rule, k), expected)
+    yield from _integers(rule)
+
+
+def _part(rule: _Rule, told: str, run: Callable[[], Flat], expected: Flat) -> Iterator[Complaint]:
+    try:
+        found = run()
+    except RAISED as error:
+        reason = str(error).partition("\n")[0]
+        yield (
+            "missing-mode",
+            f"the rule of `{rule.call.name}` raises where {told}: {reason}",
+        )
+        return
+    if not _is_finite(found):
+        yield "nan-gradient", f"the rule of `{rule.call.name}` gives nan where {told}"
+    elif _gap(found, expected) > rule.gross:
+        yield (
+            "rule-mismatch",
+            f"the rule of `{rule.call.name}` gives another derivative where {told}, "
+            f"{_gap(found, expected):.0%} off",
+        )
+
+
+def _only(rule: _Rule, k: int) -> Callable[[], Flat]:
+    """J^T g of one operand, the others being constants."""
+    operands = rule.call.operands
+
+    def of_one(x: Any) -> Any:
+        return rule.call.with_rule(*operands[:k], x, *operands[k + 1 :])
+
+    return lambda: _pulled(of_one, (operands[k],), rule.cotangents[0])
+
+
+def _of_result(rule: _Rule, k: int) -> Callable[[], Flat]:
+    """J^T g of one result, the others not being used."""
+
+    def one(*operands: Any) -> Any:
+        return (rule.call.with_rule(*operands)[k],)
+
+    return lambda: _pulled(one, rule.call.operands, (rule.cotangents[0][k],))
+
+
+def _integers(rule: _Rule) -> Iterator[Complaint]:
+    """Integers among the arguments, which are owed cotangents of no dtype."""
+    places = [
+        k
+        for k, value in enumerate(rule.call.values)
+        if jnp.issubdtype(jnp.result_type(value), jnp.integer)
+    ]
+    if not places:
+        return
+
+    def whole(moving: Any, integers: Any) -> Any:
+        values = list(rule.call.values)
+        for k, value in zip((*rule.call.moving, *places), (*moving, *integers), strict=True):
+            values[k] = value
+        floats = compat.run_equation(rule.call.eqn, values)
+        return [each for each in floats if jnp.issubdtype(each.dtype, jnp.floating)]
+
+    integers = [jnp.asarray(rule.call.values[k]) for k in places]
+    try:
+        results, pull = jax.vjp(whole, list(rule.call.operands), integers)
+        weights = [
+            jnp.asarray(g, each.dtype) for g, each in zip(rule.cotangents[0], results, strict=True)
+        ]
+        pull(weights)
+    except RAISED as error:
+        reason = str(error).partition("\n")[0]
+        yield (
+            "missing-mode",
+            f"the rule of `{rule.call.name}` raises for its integer arguments, which are owed "
+            f"None: {reason}",
+        )
+
+
+def _other_every_time(rule: _Rule) -> Iterator[Complaint]:
+    """A rule that answers the same question in two ways."""
+    for word, run, (first, _), once in rule.modes:
+        again = _or_none(lambda run=run, x=first: run(x))
+        eps = ULPS * float(jnp.finfo(rule.dtype).eps)
+        if again is not None and _gap(again, once) > eps:
+            yield (
+                "nondeterministic",
+                f"the rule of `{rule.call.name}` gives two answers to one {word}: it draws or "
+                "keeps a state",
+            )
+
+
+_CHECKS: tuple[Callable[[_Rule], Iterator[Complaint]], ...] = (
+    _mismatch,
+    _nonlinear,
+    _zero,
+    _transposed,
+    _alone,
+    _other_every_time,
+)
+
+
+# --- arrays, flat --------------------------------------------------------------------------------
+
+
+def _pulled(run: Callable[..., Any], operands: Sequence[Any], cotangent: Flat) -> Flat:
+    results, pull = jax.vjp(run, *operands)
+    weights = [jnp.asarray(g, each.dtype) for g, each in zip(cotangent, results, strict=True)]
+    return _plain(pull(tuple(weights)))
+
+
+def _pushed(run: Callable[..., Any], operands: Sequence[Any], tangent: Flat) -> Flat:
+    moved = tuple(jnp.asarray(t, each.dtype) for t, each in zip(tangent, operands, strict=True))
+    return _plain(jax.jvp(run, tuple(operands), moved)[1])
+
+
+def _or_none(run: Callable[[], Flat]) -> Flat | None:
+    try:
+        return run()
+    except RAISED:
+        return None
+
+
+def _plain(arrays: Sequence[Any]) -> Flat:
+    return tuple(np.asarray(each).astype(np.float64) for each in arrays)
+
+
+def _drawn(shapes: Sequence[tuple[int, ...]], random: np.random.Generator) -> Flat:
+    """Random directions in numbers of eight bits, the same in every precision."""
+    return tuple(
+        np.asarray(random.normal(size=shape)).astype(jnp.bfloat16).astype(np.float64)
+        for shape in shapes
+    )
+
+
+def _scaled(arrays: Flat, scale: float) -> Flat:
+    return tuple(scale * each for each in arrays)
+
+
+def _is_finite(arrays: Flat) -> bool:
+    return all(bool(np.all(np.isfinite(each))) for each in arrays)
+
+
+def _size(arrays: Flat) -> float:
+    return max((float(np.max(np.abs(each), initial=0.0)) for each in arrays), default=0.0)
+
+
+def _largest(arrays: Flat) -> float:
+    entries = np.concatenate([np.ravel(each) for each in arrays])
+    return float(entries[np.argmax(np.abs(entries))])
+
+
+def _gap(found: Flat, expected: Flat, others: Flat = ()) -> float:
+    """The largest difference as a share of the largest entry of its array.
+
+    An array that is rounding beside the others, or beside `others` it was summed from, counts as
+    a share of theirs.
+    """
+    whole = max(_size(found), _size(expected), _size(others))
+    if whole == 0:
+        return 0.0
+    floor = RESIDUE * whole
+    return max(
+        float(np.max(np.abs(a - b), initial=0.0)) / max(_size((a, b)), floor)
+        for a, b in zip(found, expected, strict=True)
+    )
+
+
+def _inner(left: Flat, right: Flat) -> float:
+    return float(sum(np.sum(a * b) for a, b in zip(left, right, strict=True)))
