@@ -29,6 +29,8 @@ CALLS: frozenset[str] = frozenset(
 )
 #: Parameters under which call-like equations keep the jaxpr they run.
 _CALLED = ("jaxpr", "call_jaxpr", "fun_jaxpr")
+#: Parameters under which calls keep the rule they are differentiated by.
+_RULES = ("bwd", "jvp_jaxpr_fun")
 #: The parameter under which `call_hi_primitive` keeps the object that says what it computes.
 _OBJECT = "_prim"
 #: Parameters that say how an equation is differentiated or compiled, not what it computes.
@@ -141,10 +143,16 @@ def called_name(eqn: Any) -> str:
 
 
 def definition(eqn: Any) -> tuple[str, int]:
-    """File and line that define the function an equation calls; ("", 0) when unknown."""
-    info = _debug_info(eqn)
-    found = _DEFINED.search(getattr(info, "func_src_info", None) or "")
-    return (found["file"], int(found["line"])) if found else ("", 0)
+    """File and line that define the rule or the function of a call; ("", 0) when unknown.
+
+    The rule is the one JAX keeps by name: the backward one of a custom_vjp.
+    """
+    rules = [eqn.params[name] for name in _RULES if name in eqn.params]
+    for info in (*(getattr(rule, "debug_info", None) for rule in rules), _debug_info(eqn)):
+        found = _DEFINED.search(getattr(info, "func_src_info", None) or "")
+        if found:
+            return found["file"], int(found["line"])
+    return "", 0
 
 
 def parameter_names(eqn: Any) -> tuple[str, ...]:

@@ -36,13 +36,14 @@ class RuleCall:
     Args:
         eqn: The equation, as JAX traced it: bound again, it is differentiated by its rule.
         values: Its operands.
-        moving: Positions of the floating-point operands that depend on the argument.
+        moving: Positions of the floating-point operands that depend on the argument; those that
+            are one value move together, since a rule may give all of the derivative to one.
         line: Line of the user's code that calls it, "" where JAX recorded none.
     """
 
     eqn: Any
     values: tuple[Any, ...]
-    moving: tuple[int, ...]
+    moving: tuple[tuple[int, ...], ...]
     line: str
 
     @property
@@ -70,12 +71,12 @@ class RuleCall:
         names = [_NO_NAME.sub("_", name).strip("_") for name in known]
         if len({*names}) < len(names) or not all(map(str.isidentifier, names)):
             names = []
-        return tuple(names[k] if names else f"argument_{k}" for k in self.moving)
+        return tuple(names[k] if names else f"argument_{k}" for k, *_ in self.moving)
 
     @property
     def operands(self) -> tuple[Any, ...]:
         """The moving operands."""
-        return tuple(jnp.asarray(self.values[k]) for k in self.moving)
+        return tuple(jnp.asarray(self.values[k]) for k, *_ in self.moving)
 
     def with_rule(self, *moving: Any) -> tuple[Any, ...]:
         """The floating-point results; AD takes the custom rule."""
@@ -114,8 +115,9 @@ class RuleCall:
 
     def _filled(self, moving: Sequence[Any]) -> list[Any]:
         values = list(self.values)
-        for k, value in zip(self.moving, moving, strict=True):
-            values[k] = value
+        for places, value in zip(self.moving, moving, strict=True):
+            for k in places:
+                values[k] = value
         return values
 
 
@@ -138,6 +140,18 @@ def _rules(jaxpr: Any) -> Iterator[Any]:
             yield eqn
         for inner in compat.inner_jaxprs(eqn):
             yield from _rules(inner)
+
+
+def defined_at(jaxpr: Any) -> str:
+    """The line that defines the first function with a custom_vjp in a program, "" if there is none.
+
+    A function that the library defines has the line that calls it.
+    """
+    for eqn in _rules(jaxpr):
+        call = RuleCall(eqn, (), (), _line(eqn))
+        if call.is_reverse_only:
+            return call.where
+    return ""
 
 
 def met(jaxpr: Any, leaves: Sequence[Any], wrt: int) -> list[RuleCall]:
@@ -207,8 +221,12 @@ class _Walk:
         return results, [depends and _is_differentiable(each) for each in results]
 
     def _keep(self, eqn: Any, values: list[Any], moved: list[bool], line: str) -> None:
-        moving = tuple(k for k, value in enumerate(values) if moved[k] and _is_float(value))
-        types = tuple((jnp.shape(values[k]), str(jnp.result_type(values[k]))) for k in moving)
+        places: dict[int, list[int]] = {}
+        for k, value in enumerate(values):
+            if moved[k] and _is_float(value):
+                places.setdefault(id(value), []).append(k)
+        moving = tuple(map(tuple, places.values()))
+        types = tuple((jnp.shape(values[k]), str(jnp.result_type(values[k]))) for k, *_ in moving)
         key = compat.definition(eqn), compat.called_name(eqn), moving, types
         count = self.counts.get(key, 0)
         if moving and count < MOST_CALLS and len(self.found) < MOST:

@@ -28,12 +28,18 @@ class Place:
     Args:
         primitive: Its primitive.
         source: File, line and text of the user's code.
-        reason: "tie", "edge", or "range" where a result is too large or too small for its type.
+        reason: "tie", "edge", or "overflow" and "underflow" where a result is too large or too
+            small for its type.
     """
 
     primitive: str
     source: compat.Source
     reason: str
+
+    @property
+    def is_out_of_range(self) -> bool:
+        """Whether a result left the range of its type."""
+        return self.reason in ("overflow", "underflow")
 
     @property
     def line(self) -> str:
@@ -79,8 +85,10 @@ def _walk(
         else:
             results = eqn.primitive.bind(*map(jnp.asarray, values), **eqn.params)
             results = results if eqn.primitive.multiple_results else [results]
-            if _overflows(values, results) or _underflows(eqn.primitive.name, values, results):
-                found.append(Place(eqn.primitive.name, source, "range"))
+            if _overflows(values, results):
+                found.append(Place(eqn.primitive.name, source, "overflow"))
+            elif _underflows(eqn.primitive.name, values, results):
+                found.append(Place(eqn.primitive.name, source, "underflow"))
         env.update(zip(eqn.outvars, results, strict=True))
     return [read(atom) for atom in opened.outvars]
 

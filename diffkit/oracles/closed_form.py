@@ -25,6 +25,8 @@ GROUP = "closed form"
 #: A constant of the program is read as the simplest number that rounds to it; its derivative
 #: then differs from the program's by about this much, relative.
 CONSTANTS = 1e-9
+#: Of entries up to this size float64 holds the squares and cubes.
+LARGEST = 1e100
 EPS = 2.0**-52
 
 
@@ -93,6 +95,8 @@ def _evaluated(
     """A directional derivative in float64; its bound is what 4 ulps of the arguments change."""
     if order > 1:
         raise UsageError("a closed form of arrays answers about the first derivative")
+    if any(map(_may_overflow, leaves)):
+        return Estimate(float("nan"), note="the closed form may overflow in float64")
     random = np.random.default_rng(0)
     moved = [
         leaf * (1 + 4 * EPS * random.choice([-1.0, 1.0], size=leaf.shape))
@@ -107,6 +111,11 @@ def _evaluated(
     spread = 32 * abs(other - value) + 256 * EPS * size
     read = CONSTANTS * abs(value) if has_constants else 0.0
     return Estimate(value, ErrorBound({"conditioning": spread, "constants": read}))
+
+
+def _may_overflow(leaf: np.ndarray) -> bool:
+    """Whether a power of an entry may leave the range of float64."""
+    return leaf.dtype.kind == "f" and bool(np.any(np.abs(leaf) > LARGEST))
 
 
 def _is_entry(probe: Probe) -> bool:

@@ -3,7 +3,10 @@
 It estimates its error but does not prove it, so it confirms and never refutes alone.
 """
 
+from fractions import Fraction
 from typing import Any
+
+import numpy as np
 
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.core.evidence import ErrorBound, Estimate
@@ -11,6 +14,8 @@ from diffkit.numeric import precise
 
 NAME = "difference quotients"
 GROUP = "high precision"
+#: Beyond this size the digits of an argument and of a step of 1e-25 no longer fit in one number.
+HUGE = 2.0**64
 
 
 def estimate(subject: Subject, dtype: str, jaxpr: Any, probe: Probe, order: int = 1) -> Estimate:
@@ -27,10 +32,19 @@ def estimate(subject: Subject, dtype: str, jaxpr: Any, probe: Probe, order: int 
 
 def _estimate(subject: Subject, dtype: str, jaxpr: Any, probe: Probe, order: int) -> Estimate:
     leaves = subject.at(dtype, probe.leaves)
-    found = precise.derivative(subject.exact_line(jaxpr, leaves, probe), 0, order)
-    left, right = float(found.left.value), float(found.right.value)
-    error = float(found.left.error) + float(found.right.error)
+    phi = subject.exact_line(jaxpr, leaves, probe)
+    unit = _unit(leaves[subject.wrt])
+    found = precise.derivative(lambda t: phi(t * unit), 0, order)
+    shrunk = float(unit) ** -order
+    left, right = float(found.left.value) * shrunk, float(found.right.value) * shrunk
+    error = (float(found.left.error) + float(found.right.error)) * shrunk
     bound = ErrorBound({"truncation": error + 1e-15 * max(abs(left), abs(right))})
     if found.agrees:
         return Estimate(right, bound)
     return Estimate(float("nan"), bound, left=left, right=right)
+
+
+def _unit(x: np.ndarray) -> Fraction:
+    """The length steps are measured in: 1, but a power of two of the size of huge arguments."""
+    size = float(np.max(np.abs(x), initial=0.0))
+    return Fraction(2) ** int(np.log2(size)) if size > HUGE else Fraction(1)

@@ -23,6 +23,7 @@ from diffkit.oracles import closed_form, forward, high_precision, reverse
 from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.modes import mode_error
+from diffkit.verify.overflow import SAID, first_overflow
 from diffkit.verify.tolerance import Tolerance
 
 #: The AD modes that are judged; jet is heard as evidence only.
@@ -277,13 +278,36 @@ def _judge(
         return _with(answer, "agrees", "", free)
     if isfinite(answer.value):
         allowed = tolerance.bound(answer.probe, true)
+        if allowed.value == inf:
+            return _unbounded(what, oracle, answer, allowed, free, is_judged)
         if answer.error <= allowed.value:
-            outcome: Outcome = "agrees" if allowed.value < inf else "unsure"
-            note = "" if allowed.value < inf else "no rounding bound for this program"
-            return _with(answer, outcome, note, allowed)
+            return _with(answer, "agrees", "", allowed)
     else:
         allowed = free
     return _disagreement(what, oracle, _with(answer, "disagrees", "", allowed), order, is_judged)
+
+
+def _unbounded(
+    what: Subject,
+    oracle: Oracle,
+    answer: Answer,
+    allowed: ErrorBound,
+    free: ErrorBound,
+    is_judged: bool,
+) -> Answer:
+    """An answer without a rounding bound: wrong only where an overflow at the user's point made it.
+
+    The value and the derivative are numbers of the type, the program leaves them on the way.
+    """
+    unsure = _with(answer, "unsure", "no rounding bound for this program", allowed)
+    off = answer.error > float(jnp.finfo(answer.dtype).eps) ** 0.5 * abs(answer.true_value)
+    if not (answer.is_given and is_judged and off):
+        return unsure
+    place = first_overflow(what, answer.dtype, answer.mode, answer.probe, answer.order)
+    if place is None:
+        return unsure
+    wrong = _with(answer, "disagrees", f"`{place.primitive}` {SAID}", free)
+    return _disagreement(what, oracle, wrong, answer.order, is_judged)
 
 
 def against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answer:

@@ -48,7 +48,7 @@ def check(
         domain: Name -> "real", "positive", "(0, 1)", ...; where the claim is made.
         conventions: Values at kinks, such as {"relu0": 1}.
         points: Points judged before all others.
-        under: Transformations ("jit", "vmap", "remat") applied to a JAX function first.
+        under: Transformations ("jit", "vmap", "remat", "scan") applied to a JAX function first.
         seed: Seed of the random points; the same seed gives the same verdict.
         budget: "fast" (48 points) or "full" (400); for arrays 12 or 64.
         constants: Values of size symbols in a claim about arrays, such as {"n": 7}.

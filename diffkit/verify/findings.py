@@ -17,9 +17,9 @@ from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
-from diffkit.oracles import forward, reverse
 from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.overflow import SAID, out_of_range
 from diffkit.verify.remedy import series
 
 Answer = Any
@@ -38,7 +38,9 @@ def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) ->
     """The findings of one answer; [] for a clean one."""
     if answer.outcome == "disagrees":
         severity: Severity = "warning" if is_watched else "wrong"
-        return [_wrong(what, answer, order, severity)]
+        overflown = _beyond_numbers(what, answer, order) if answer.note.endswith(SAID) else []
+        wrong = _wrong(what, answer, order, severity)
+        return [wrong, *(each for each in overflown if each.kind == "overflow" != wrong.kind)]
     if answer.truth.kind == "kink":
         return [_kink(what, answer, order)]
     if answer.is_given:
@@ -206,6 +208,10 @@ def _diagnose(what: Subject, answer: Answer, first: Place | None) -> tuple[str, 
     if first is not None and first.reason == "tie":
         branch = f"the branch taken at the tie has derivative {answer.value:g}"
         return "wrong-limit", f"at {at} {branch}, {true}"
+    if answer.note.endswith(SAID) and answer.value != 0:
+        return "overflow", f"at {at} AD gives {answer.value:g}, since {answer.note}; {true}"
+    if answer.note.endswith(SAID):
+        return "silent-zero", f"at {at} AD gives 0, since {answer.note}; {true}"
     if _has_custom_rule(what, answer.dtype):
         return "rule-mismatch", f"at {at} a custom rule gives {answer.value:g}, {true}"
     if _has_primitive(what, answer.dtype, "stop_gradient"):
@@ -309,11 +315,10 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     if answer.value == 0:
         message = f"{answer.dtype}: at {at} AD gives 0, the derivative is {true:.3g}"
         return [_accuracy_finding("silent-zero", what, answer, order, message, lost)]
-    overflow = _overflow(what, answer, order)
-    if overflow is not None:
-        message = (
-            f"{answer.dtype}: at {at} AD gives {answer.value:.6g}, since `{overflow.primitive}` "
-        )
+    lost_range = out_of_range(what, answer.dtype, answer.mode, answer.probe, order)
+    if lost_range:
+        message = f"{answer.dtype}: at {at} AD gives {answer.value:.6g}, since "
+        message += f"`{lost_range[0].primitive}` "
         message += "leaves the range of the type on the way; "
         message += f"the derivative is {true:.6g}"
         return [_accuracy_finding("overflow", what, answer, order, message, lost)]
@@ -321,25 +326,6 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
         f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
     )
     return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
-
-
-def _overflow(what: Subject, answer: Answer, order: int) -> Place | None:
-    """The equation of AD's program that over- or underflows at the answer's point, if any."""
-    modes = {mode.NAME: mode for mode in (forward, reverse)}
-    kind = jnp.dtype(answer.dtype)
-    leaves = what.at(answer.dtype, answer.probe.leaves)
-    weights = answer.probe.tangent.astype(kind), answer.probe.cotangent.astype(kind)
-    row = modes[answer.mode].row(what, order)
-
-    def program(*values: Any) -> Any:
-        return row(values[:-2], values[-2], values[-1])
-
-    with compat.x64(answer.dtype == "float64"):
-        try:
-            found = delicate(compat.trace(program, *leaves, *weights), [*leaves, *weights])
-        except (DiffkitError, TypeError, ValueError):
-            return None
-    return next((each for each in found if each.reason == "range"), None)
 
 
 def _size_of(lost: float, eps: float) -> str:
@@ -390,7 +376,7 @@ def delicate_places(what: Subject, answer: Answer) -> list[Place]:
             found = delicate(what.jaxpr(answer.dtype), leaves)
         except (DiffkitError, TypeError, ValueError):
             return []
-    return [each for each in found if each.reason != "range"]
+    return [each for each in found if not each.is_out_of_range]
 
 
 def _has_custom_rule(what: Subject, dtype: str) -> bool:

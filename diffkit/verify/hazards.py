@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.bridge.rule_calls import defined_at
 from diffkit.bridge.subject import Subject
 from diffkit.bridge.survey import Place
 from diffkit.core.finding import Finding
@@ -38,9 +39,31 @@ def of_answers(what: Subject, answers: Sequence[Answer], dtype: str) -> list[Fin
     return list(_steps(what, mine))
 
 
+def missing_under(what: Subject, variant: Subject, name: str, dtype: str) -> Iterator[Finding]:
+    """A mode of AD that raises under a transformation and not without it.
+
+    Args:
+        what: The function.
+        variant: The same under the transformation.
+        name: Which one that is.
+        dtype: Precision of the program.
+    """
+    plain, transformed = _reasons(what, dtype), _reasons(variant, dtype)
+    for mode, reason in transformed.items():
+        if reason is not None and plain[mode] is None:
+            call = "jax.grad" if mode == reverse.NAME else "jax.jvp"
+            message = f"under {name} {call} raises: {reason}"
+            yield Finding("missing-mode", "warning", message, dtype=dtype)
+
+
+def _reasons(what: Subject, dtype: str) -> dict[str, str | None]:
+    """Why each mode of AD raises, None where it does not."""
+    return {mode.NAME: mode_error(what, dtype, mode.row(what, 1)) for mode in (reverse, forward)}
+
+
 def _missing_modes(what: Subject, dtype: str) -> Iterator[Finding]:
     """A mode of AD that raises: a while loop has no reverse mode, a custom_vjp no forward mode."""
-    reasons = {mode.NAME: mode_error(what, dtype, mode.row(what, 1)) for mode in (reverse, forward)}
+    reasons = _reasons(what, dtype)
     backward, ahead = reasons[reverse.NAME], reasons[forward.NAME]
     if backward is not None:
         remedy = "jax.jacfwd works" if ahead is None else ""
@@ -50,7 +73,8 @@ def _missing_modes(what: Subject, dtype: str) -> Iterator[Finding]:
         remedy = "jax.grad works" if backward is None else ""
         severity = "note" if backward is None else "warning"
         message = f"jax.jvp raises: {ahead}"
-        yield Finding("missing-mode", severity, message, remedy=remedy, dtype=dtype)
+        where = defined_at(what.jaxpr(dtype))
+        yield Finding("missing-mode", severity, message, remedy=remedy, where=where, dtype=dtype)
 
 
 def _narrowed(what: Subject, dtype: str) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ nothing comes of nothing, and whether it bears arguments and results that do not
 error that cancels in the whole function, or that a zero cotangent hides, shows here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -395,11 +395,8 @@ def _integers(rule: _Rule) -> Iterator[Complaint]:
         return
 
     def whole(moving: Any, integers: Any) -> Any:
-        values = list(rule.call.values)
-        for k, value in zip((*rule.call.moving, *places), (*moving, *integers), strict=True):
-            values[k] = value
-        floats = compat.run_equation(rule.call.eqn, values)
-        return [each for each in floats if jnp.issubdtype(each.dtype, jnp.floating)]
+        given = dict(zip(places, integers, strict=True))
+        return replace(rule.call, values=_placed(rule.call.values, given)).with_rule(*moving)
 
     integers = [jnp.asarray(rule.call.values[k]) for k in places]
     try:
@@ -407,7 +404,7 @@ def _integers(rule: _Rule) -> Iterator[Complaint]:
         weights = [
             jnp.asarray(g, each.dtype) for g, each in zip(rule.cotangents[0], results, strict=True)
         ]
-        pull(weights)
+        pull(tuple(weights))
     except RAISED as error:
         reason = str(error).partition("\n")[0]
         yield (
@@ -415,6 +412,10 @@ def _integers(rule: _Rule) -> Iterator[Complaint]:
             f"the rule of `{rule.call.name}` raises for its integer arguments, which are owed "
             f"None: {reason}",
         )
+
+
+def _placed(values: Sequence[Any], given: Mapping[int, Any]) -> tuple[Any, ...]:
+    return tuple(given.get(k, value) for k, value in enumerate(values))
 
 
 def _other_every_time(rule: _Rule) -> Iterator[Complaint]:

@@ -59,7 +59,8 @@ def verify(
         domain: Name -> domain, or the domain of the differentiated argument.
         conventions: Values at kinks, such as {"relu0": 0}; none is needed for the Clarke rule.
         points: Further points to judge, name -> array.
-        under: Transformations it is judged under as well: "jit", "vmap", "remat".
+        under: Transformations it is judged under as well: "jit", "vmap", "remat",
+            "scan".
         seed: Seed of the sampled points.
         budget: "fast" or "full".
         **kwargs: Arguments by name; those that are no float arrays are static.
@@ -98,13 +99,15 @@ def verify(
                 answers += bent
                 notices += linearity.findings_of(what, bent)
                 notices += hazards.of_answers(what, asked, dtype)
-            answers += _transformed(what, under, dtype, leaves, mine, current, seed)
             notices += [
                 found
                 for answer in findings.worth_a_word(asked, dtype)
                 for found in findings.of_answer(what, answer, current, is_watched=False)
             ]
             notices += findings.of_watched(what, dtype, current, seen)
+            transformed, found = _transformed(what, under, dtype, leaves, mine, current, seed)
+            answers += transformed
+            notices += found
     proof = formal.unsought(what) if large.is_large(what) else formal.prove(what, where, order)
     claim = _claim(what, f, order, dtypes, domain, conventions, points, under, seed, budget)
     heard = () if large.is_large(what) else witnesses.hear(what, answers, order)
@@ -149,14 +152,27 @@ def _transformed(
     mine: int,
     order: int,
     seed: int,
-) -> list[Answer]:
-    """The same questions put to the function under each transformation."""
-    variants = {name: replace(what, call=TRANSFORMS[name](what.call)) for name in under}
-    return [
-        replace(answer, mode=f"{answer.mode} under {name}")
-        for name, variant in variants.items()
-        for answer in ask(variant, dtype, leaves, mine, order, seed)
-    ]
+) -> tuple[list[Answer], list[Finding]]:
+    """The same questions put to the function under each transformation, and what is found so."""
+    answers: list[Answer] = []
+    notices: list[Finding] = []
+    for name in under:
+        variant = replace(what, call=TRANSFORMS[name](what.call))
+        asked = (
+            large.ask_large(variant, dtype, leaves, mine, seed)
+            if large.is_large(what)
+            else ask(variant, dtype, leaves, mine, order, seed)
+        )
+        answers += [replace(answer, mode=f"{answer.mode} under {name}") for answer in asked]
+        if order == 1:
+            notices += hazards.missing_under(what, variant, name, dtype)
+        notices += [
+            replace(found, message=f"under {name}: {found.message}", remedy="")
+            for answer in asked
+            if answer.outcome == "disagrees"
+            for found in findings.of_answer(variant, answer, order, is_watched=False)
+        ][:1]
+    return answers, notices
 
 
 def _check_options(dtypes: Sequence[str], order: int, budget: str) -> None:
@@ -270,7 +286,8 @@ def _status(answers: Sequence[Answer], proof: formal.FormalProof) -> Status:
 def _sentence(what: Subject, answer: Answer, order: int) -> str:
     if answer.scale != 1:
         return _scaled_sentence(what, answer)
-    call = "jax.grad" if answer.mode == "reverse" else "jax.jvp"
+    mode, _, transformed = answer.mode.partition(" under ")
+    call = "jax.grad" if mode == "reverse" else "jax.jvp"
     nested = f"{call}({what.name})" if order == 1 else f"order-{order} {call} of {what.name}"
     place = findings.place(what, answer.probe)
     truth = answer.truth
@@ -281,7 +298,8 @@ def _sentence(what: Subject, answer: Answer, order: int) -> str:
     else:
         true = f"the derivative is {answer.true_value:.7g}"
     dtype = f" in {answer.dtype}" if answer.dtype != "float64" else ""
-    return f"{nested}({place}) = {answer.value:.7g}{dtype}, {true}"
+    under = f" under {transformed}" if transformed else ""
+    return f"{nested}({place}) = {answer.value:.7g}{dtype}{under}, {true}"
 
 
 def _scaled_sentence(what: Subject, answer: Answer) -> str:
