@@ -245,8 +245,12 @@ def _spelt(error: BaseException) -> str:
 
 
 @contextmanager
-def time_limit(seconds: float) -> Generator[None]:
+def time_limit(seconds: float, error: type[BaseException] = TimeLimitExceeded) -> Generator[None]:
     """Interrupt the block after `seconds`, and every second from then on until it ends.
+
+    Args:
+        seconds: Time of the block, > 0.
+        error: What it is interrupted with.
 
     The block is not limited outside the main thread, nor on systems without interval timers.
 
@@ -264,7 +268,7 @@ def time_limit(seconds: float) -> Generator[None]:
 
     def interrupt(*_: Any) -> None:
         if running:
-            raise TimeLimitExceeded(f"not finished within {seconds:g} s; raise --seconds")
+            raise error(f"not finished within {seconds:g} s; raise --seconds")
 
     start = time.monotonic()
     handler = signal.signal(signal.SIGALRM, interrupt)

@@ -8,7 +8,7 @@ so that no name is dropped in silence.  Values and gradients are taken in float6
 import inspect
 import warnings
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from types import ModuleType
@@ -101,6 +101,18 @@ def public_names(modules: Iterable[str] = MODULES) -> dict[str, Callable[..., An
         for name, value in _callables()
         if seen[id(value)] == name and module_of(name) in wanted
     }
+
+
+def canonical(name: str) -> str:
+    """The name a public object is listed under: the first of its names, or the name itself.
+
+    >>> canonical("jax.numpy.tanh"), canonical("jax.numpy.no_such")
+    ('jax.nn.tanh', 'jax.numpy.no_such')
+    """
+    objects = dict(_callables())
+    if name not in objects:
+        return name
+    return next(each for each, value in objects.items() if value is objects[name])
 
 
 def _callables() -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -252,6 +264,17 @@ def weighted_sum(value: Any, name: str) -> Any:
     """The sum of the real results times fixed weights; a single number is left as it is."""
     first, *rest = (each if each.ndim == 0 else jnp.sum(each) for each in weighted(value, name))
     return sum(rest, first)
+
+
+def weights_of(function: PublicFunction, arguments: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The weights of `scalar` at arguments; [] where the result is one number, taken as it is."""
+    with compat.x64():
+        shapes = jax.eval_shape(function.call, *arguments)
+    leaves = [each for each in jax.tree.leaves(shapes) if _is_real(each)]
+    if len(leaves) == 1 and leaves[0].ndim == 0:
+        return []
+    rng = np.random.default_rng(zlib.crc32(function.name.encode()))
+    return [weights(rng, each.shape) for each in leaves]
 
 
 def weighted(value: Any, name: str) -> list[Any]:

@@ -32,6 +32,7 @@ examples:
   diffkit check "softplus(x)" "sigmoid(x)"
   diffkit check "x**2*sin(y)" "2*x*cos(y)" --wrt x --domain "x=positive"
   diffkit verify mypackage.losses:focal --arg p=0.3
+  diffkit atlas jax.nn --report atlas.html
   diffkit run vanishing_gradients --preset quick
 """
 
@@ -91,6 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_check(commands)
     _add_verify(commands)
     _add_replay(commands)
+    _add_atlas(commands)
     _add_lab(commands)
     _add_doctor(commands)
     return parser
@@ -147,6 +149,25 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
 def _add_replay(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "replay", "replay", "judge a saved claim again")
     parser.add_argument("file", metavar="FILE", help="what `v.save` or --save wrote")
+    _add_format(parser)
+
+
+def _add_atlas(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "atlas", "atlas", "survey the derivatives of JAX and Optax; resumes when killed"
+    )
+    parser.add_argument(
+        "target",
+        nargs="*",
+        metavar="MODULE",
+        help="module (jax.nn), package (jax.scipy) or function (jax.numpy.sinc); default all",
+    )
+    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, metavar="S", help="limit of a derivative (60)"
+    )
+    parser.add_argument("--ledger", metavar="FILE", help="run ledger (default runs/atlas.sqlite)")
+    parser.add_argument("--report", metavar="FILE", help="write a searchable HTML page")
     _add_format(parser)
 
 

@@ -67,7 +67,7 @@ def report(
         for place, judged in enumerate(entries, start=1)
     ]
     body = f"<main>{_header(entries, str(title))}{''.join(sections)}</main>"
-    return _document(str(title), body)
+    return document(str(title), body, asset("report.css"), asset("report.js"))
 
 
 def _is_empty(verdicts: Any) -> bool:
@@ -142,8 +142,15 @@ def _contents(entries: Sequence[Judged], counts: Counter) -> str:
     return f"<nav aria-label='verdicts'>{filters}<ol>{items}</ol></nav>"
 
 
-def _document(title: str, body: str) -> str:
-    style, script = _asset("report.css"), _asset("report.js")
+def document(title: str, body: str, style: str, script: str) -> str:
+    """A whole HTML file: nothing is loaded, and only the script given may run.
+
+    Args:
+        title: Title of the page.
+        body: HTML between the body tags, escaped by who wrote it.
+        style: Style sheet.
+        script: Script; the content security policy names it by its hash.
+    """
     digest = b64encode(sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     return (
@@ -157,8 +164,9 @@ def _document(title: str, body: str) -> str:
     )
 
 
-def _asset(name: str) -> str:
-    return resources.files("diffkit.verify.report").joinpath(name).read_text(encoding="utf-8")
+def asset(name: str, package: str = "diffkit.verify.report") -> str:
+    """A style sheet or script of a package."""
+    return resources.files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def _version() -> str:

@@ -1,0 +1,330 @@
+"""Examine one derivative of a public function: modes, digits, traps, conventions, defects.
+
+Every stage runs under the time that is left; what a stage found is kept when a later one does not
+end, and the entry says which did not.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from math import isfinite, nan
+from typing import Any
+
+import numpy as np
+
+from diffkit.atlas.attempt import DEFECTS, time_limit
+from diffkit.atlas.entry import Entry, Trap
+from diffkit.atlas.public_functions import PublicFunction, module_of
+from diffkit.atlas.questions import AtInfinity, Leaves, Question, at_infinity, question
+from diffkit.atlas.spelling import reproducer, spell
+from diffkit.backend import compat
+from diffkit.core.errors import DiffkitError, UnsupportedFunction, UnsupportedPrimitive
+from diffkit.core.finding import Finding
+from diffkit.numeric.ulps import FORMATS
+from diffkit.oracles import forward, reverse
+from diffkit.verify import accuracy, findings
+from diffkit.verify.accuracy import ACCURATE, Accuracy, ulps_of
+from diffkit.verify.answers import Answer, ask
+from diffkit.verify.modes import mode_error
+
+#: Limit for one derivative.
+SECONDS = 60.0
+#: Time every stage has, however long the ones before it took.
+LEAST = 2.0
+#: Points of the accuracy of a function of numbers.
+POINTS = 256
+#: Formats traps are looked for in, and those the example arguments are asked in as well.
+TRAP_DTYPES = ("float64", "float32")
+#: Points shown of one kind of trap.
+MOST_SHOWN = 3
+_RANK = {"wrong": 0, "warning": 1, "note": 2}
+#: Losses of digits: of no harm where the derivative is far below its usual size.
+_LOSSES = frozenset({"cancellation", "silent-zero", "overflow"})
+_INNOCENT_ULPS = 8.0
+
+
+class OutOfTime(BaseException):
+    """The time of a stage is up; no witness takes it for a question it could not decide."""
+
+
+def examine(function: PublicFunction, wrt: int, *, seconds: float = SECONDS) -> Entry:
+    """All the atlas says of one derivative.
+
+    Args:
+        function: A public function with example arguments.
+        wrt: Position of the argument.
+        seconds: Limit; what did not end is named in the entry.
+    """
+    start = time.monotonic()
+    asked = question(function, wrt)
+    what = asked.what
+    survey = _Survey(asked)
+    stages: tuple[tuple[str, Callable[[], None]], ...] = (
+        ("modes", survey.modes),
+        ("accuracy", survey.accuracies),
+        ("traps", survey.traps_at_points),
+        ("second order", survey.second_order),
+        ("infinity", survey.traps_at_infinity),
+    )
+    unfinished = []
+    for name, stage in stages:
+        left = seconds - (time.monotonic() - start)
+        try:
+            with time_limit(max(left, LEAST), OutOfTime):
+                stage()
+        except (DiffkitError, OutOfTime) as error:
+            unfinished.append(f"{name}: {_first_line(error)}")
+        except DEFECTS as error:
+            unfinished.append(f"{name}: {type(error).__name__}: {_first_line(error)}")
+    return Entry(
+        name=function.name,
+        argument=what.variable,
+        module=module_of(function.name),
+        form="elementwise" if asked.is_elementwise else "array",
+        call=spell(function),
+        modes=survey.found_modes,
+        accuracy=tuple(each.to_dict() for each in survey.found_accuracy),
+        traps=tuple(_shown(survey.found_traps)),
+        truth="differences" if survey.is_measured else "balls",
+        unfinished=tuple(unfinished),
+        seconds=round(time.monotonic() - start, 2),
+    )
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0][:240]
+
+
+class _Survey:
+    """What the stages find about one question."""
+
+    def __init__(self, asked: Question):
+        self.asked, self.what = asked, asked.what
+        self.found_modes: dict[str, str] = {}
+        self.found_accuracy: list[Accuracy] = []
+        self.found_traps: list[Trap] = []
+        self.is_measured = False
+
+    def modes(self) -> None:
+        """Which modes of AD can differentiate the function."""
+        for mode in (reverse, forward):
+            error = mode_error(self.what, "float64", mode.row(self.what, 1))
+            self.found_modes[mode.NAME] = error or ""
+
+    def accuracies(self) -> None:
+        """Errors over a range of points; of array functions, at their example arguments."""
+        if not self.asked.is_elementwise:
+            for dtype in FORMATS:
+                self._accuracy_here(dtype)
+            return
+        try:
+            for dtype in FORMATS:
+                points = accuracy.sample(POINTS, dtype)
+                self.found_accuracy += accuracy.measure(self.what, points, (dtype,))
+        except (UnsupportedPrimitive, UnsupportedFunction):
+            self.is_measured = True
+            self._accuracy_here("float32")  # differences in float64 see that far, no farther
+
+    def _accuracy_here(self, dtype: str) -> None:
+        try:
+            answers = ask(self.what, dtype, [self.what.values], 1, 1, 0)
+        except DiffkitError:
+            raise
+        except (TypeError, ValueError, NotImplementedError):
+            if dtype in TRAP_DTYPES:
+                raise
+            return  # many functions of arrays have no half precision
+        self.is_measured |= any(answer.measured for answer in answers)
+        for mode in (reverse.NAME, forward.NAME):
+            mine = [answer for answer in answers if answer.mode == mode]
+            summary = _summary(dtype, mode, mine)
+            if summary is not None:
+                self.found_accuracy.append(summary)
+
+    def traps_at_points(self) -> None:
+        """AD judged at ties, zeros, edges and the points of the largest unexplained errors."""
+        points = [*self.asked.points, *self._suspicious()]
+        for dtype in TRAP_DTYPES:
+            answers = ask(self.what, dtype, points, len(points), 1, 0)
+            self.is_measured |= any(answer.measured for answer in answers)
+            self._note(answers, 1)
+
+    def second_order(self) -> None:
+        """Second derivatives of functions of numbers at the simplest points."""
+        if not self.asked.is_elementwise:
+            return
+        points = self.asked.points[:12]
+        self._note(ask(self.what, "float64", points, len(points), 2, 0), 2)
+
+    def traps_at_infinity(self) -> None:
+        """AD's convention at infinite arguments, where its gradient has a limit."""
+        for found in at_infinity(self.asked):
+            if found.is_trap:
+                self.found_traps.append(_limit_trap(self.what, found))
+
+    def _suspicious(self) -> Iterator[Leaves]:
+        """Points at which an accuracy row has an error that no rounding explains."""
+        for row in self.found_accuracy:
+            if row.verdict != "wrong" or row.dtype not in TRAP_DTYPES or not isfinite(row.at):
+                continue
+            leaves = list(self.what.values)
+            if leaves[self.what.wrt].ndim == 0:
+                leaves[self.what.wrt] = np.asarray(row.at)
+                yield tuple(leaves)
+
+    def _note(self, answers: Sequence[Answer], order: int) -> None:
+        """The traps that answers show: one for every point and kind, whatever the formats."""
+        usual = {dtype: _usual_size(answers, dtype) for dtype in TRAP_DTYPES}
+        known = {_key(trap): place for place, trap in enumerate(self.found_traps)}
+        for answer in answers:
+            for found in findings.of_answer(self.what, answer, order, is_watched=False):
+                if _is_noise(answer, found, usual[answer.dtype]):
+                    continue
+                trap = self._trap(answer, found)
+                place = known.setdefault(_key(trap), len(self.found_traps))
+                if place == len(self.found_traps):
+                    self.found_traps.append(trap)
+                elif trap.dtype not in self.found_traps[place].dtype:
+                    other = self.found_traps[place]
+                    both = f"{other.dtype}, {trap.dtype}"
+                    self.found_traps[place] = replace(other, dtype=both)
+
+    def _trap(self, answer: Answer, found: Finding) -> Trap:
+        is_defect = (
+            answer.outcome == "disagrees"
+            and answer.truth.kind == "smooth"
+            and isfinite(answer.true_value)
+        )
+        shown = ""
+        if answer.outcome == "disagrees":
+            question = {
+                "point": answer.probe.leaves,
+                "dtype": answer.dtype,
+                "order": answer.order,
+                "value": answer.value,
+                "truth": answer.true_value if is_defect else (answer.left, answer.right),
+                "direction": answer.probe.tangent,
+            }
+            shown = reproducer(self.asked.function, self.what, question)
+        return Trap(
+            kind=found.kind,
+            severity=found.severity,
+            message=found.message,
+            point={k: v for k, v in found.point.items() if k != "relative error"},
+            order=answer.order,
+            dtype=answer.dtype,
+            remedy=found.remedy,
+            is_defect=is_defect,
+            groups=tuple(dict.fromkeys(str(row.group) for row in answer.rows)),
+            reproducer=shown,
+        )
+
+
+def _key(trap: Trap) -> tuple[Any, ...]:
+    return trap.kind, trap.severity, trap.is_defect, trap.order, str(trap.point)
+
+
+def _usual_size(answers: Iterable[Answer], dtype: str) -> float:
+    sizes = [abs(a.true_value) for a in answers if a.truth.kind == "smooth" and a.dtype == dtype]
+    return float(np.quantile([size for size in sizes if isfinite(size)] or [0.0], 0.75))
+
+
+def _is_noise(answer: Answer, found: Finding, usual: float) -> bool:
+    """Whether a finding is none of a library: outside its domain, or off by what rounding costs."""
+    if answer.outcome == "disagrees":
+        return False
+    if not isfinite(answer.primal) and found.kind in ("nan-value", "nan-gradient"):
+        return True
+    if found.kind == "kink" and answer.order > 1 and answer.left == answer.right:
+        return True
+    unit = 2 * FORMATS[answer.dtype].unit
+    return found.kind in _LOSSES and answer.error <= _INNOCENT_ULPS * unit * usual
+
+
+def _summary(dtype: str, mode: str, answers: Sequence[Answer]) -> Accuracy | None:
+    """Errors of the entries of a gradient, in spacings at its largest entry."""
+    compared = [
+        answer
+        for answer in answers
+        if answer.truth.kind == "smooth" and isfinite(answer.true_value)
+    ]
+    if not compared:
+        return None
+    largest = max(abs(answer.true_value) for answer in compared)
+    errors = [
+        ulps_of(largest + (answer.value - answer.true_value), largest, dtype) for answer in compared
+    ]
+    worst = int(np.argmax(errors))
+    shown = compared[worst]
+    if errors[worst] <= ACCURATE:
+        verdict: Any = "accurate"
+    else:
+        verdict = "wrong" if shown.outcome == "disagrees" else "unstable"
+    return Accuracy(
+        dtype=dtype,
+        mode=mode,
+        points=len(compared),
+        outside=len(answers) - len(compared),
+        median=float(np.median(errors)),
+        worst=float(errors[worst]),
+        scaled=float(errors[worst]),
+        at=float(np.argmax(np.ravel(shown.probe.tangent))),
+        value=shown.value,
+        truth=shown.true_value,
+        condition=nan,
+        verdict=verdict,
+    )
+
+
+def _limit_trap(what: Any, found: AtInfinity) -> Trap:
+    spelt = {name: leaf.tolist() for name, leaf in zip(what.names, found.leaves, strict=True)}
+    bad = np.isnan(found.gradient) & np.isfinite(found.limit)
+    limit = float(np.ravel(found.limit[bad])[0] if found.limit.ndim else found.limit)
+    return Trap(
+        kind="nan-gradient",
+        severity="note" if not isfinite(found.value) else "warning",
+        message=f"at {what.variable} = {spelt[what.variable]} the value is {found.value:g} and AD "
+        f"gives nan; its gradient tends to {limit:.4g} on the way there",
+        point=spelt,
+    )
+
+
+def _shown(traps: Iterable[Trap]) -> list[Trap]:
+    """The worst first; of one kind a few, the last of them telling how many more there are."""
+    ranked = sorted(traps, key=lambda t: (_RANK[t.severity], not t.is_defect, t.order))
+    groups: dict[tuple[Any, ...], list[Trap]] = defaultdict(list)
+    for trap in ranked:
+        groups[trap.kind, trap.severity, trap.is_defect, trap.order].append(trap)
+    return [
+        replace(trap, more=len(mine) - MOST_SHOWN)
+        if place == MOST_SHOWN - 1 and len(mine) > MOST_SHOWN
+        else trap
+        for mine in groups.values()
+        for place, trap in enumerate(mine[:MOST_SHOWN])
+    ]
+
+
+def all_of(function: PublicFunction, *, seconds: float = SECONDS) -> list[Entry]:
+    """The entries of all arguments of a function that have a gradient.
+
+    An argument by which JAX itself gives none has an entry that says so.
+    """
+    names = question(function, function.wrt[0]).what.names
+    refused = [
+        Entry(
+            function.name,
+            names[position],
+            module_of(function.name),
+            call=spell(function),
+            modes={reverse.NAME: reason},
+        )
+        for position, reason in function.without
+    ]
+    with compat.x64():
+        return [*(examine(function, wrt, seconds=seconds) for wrt in function.wrt), *refused]
+
+
+def failed(name: str, argument: str, reason: str) -> Entry:
+    """The entry of a function whose examination ended the process."""
+    return replace(Entry(name, argument, module_of(name)), unfinished=(reason,))

@@ -1,0 +1,182 @@
+"""The sweep: every derivative of the public functions, resumable, in parallel processes.
+
+Each function is a cell of a run ledger, stored as soon as it is done; a killed sweep goes on where
+it was, and two sweeps may share a ledger.  A run is addressed by the code of diffkit and the
+versions of the libraries it examines, so an answer of other code is never taken over.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from diffkit.atlas.entry import Entry, from_json, to_json
+from diffkit.atlas.workers import outcomes
+from diffkit.core.errors import UsageError
+from diffkit.lab.ledger import Arrays, Ledger, Run
+from diffkit.lab.progress import Progress
+from diffkit.lab.provenance import code_version, cpu_model
+
+NAME = "atlas"
+LEDGER = "runs/atlas.sqlite"
+#: Libraries whose version the answers depend on.
+LIBRARIES = ("jax", "jaxlib", "optax", "numpy", "python-flint", "mpmath")
+#: Times the limit of one derivative after which the process of a function is killed.
+PATIENCE = 4.0
+POLL = 1.0
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """All derivatives examined.
+
+    Args:
+        entries: One per function and argument, in the order of the names.
+        unlisted: Public name -> why it has no derivative to examine.
+        versions: Library -> version.
+        cpu: Name of the processor.
+        seconds: Work of all processes together.
+    """
+
+    entries: tuple[Entry, ...]
+    unlisted: Mapping[str, str]
+    versions: Mapping[str, str]
+    cpu: str
+    seconds: float
+
+    @property
+    def defects(self) -> tuple[Entry, ...]:
+        """The entries with a suspected defect of the library."""
+        return tuple(entry for entry in self.entries if entry.defects)
+
+
+def sweep(
+    wanted: Iterable[str] = (),
+    *,
+    jobs: int = 1,
+    seconds: float = 60.0,
+    ledger: str | Path = LEDGER,
+    stream: TextIO | None = None,
+) -> Atlas:
+    """Examine every derivative of some modules or functions.
+
+    Args:
+        wanted: Modules, packages above them, or single functions; none means all.
+        jobs: Processes, >= 1.
+        seconds: Limit of one derivative.
+        ledger: The run ledger.
+        stream: Where progress goes, sys.stderr for a command; None for silence.
+
+    Raises:
+        UsageError: a name is neither a listed module nor a public function of one.
+    """
+    names = chosen(tuple(wanted))
+    versions = {name: metadata.version(name) for name in LIBRARIES}
+    config = {"versions": versions, "seconds": seconds, "python": list(sys.version_info[:2])}
+    progress = Progress(NAME, stream)
+    progress.expect(len(names))
+    with Ledger(ledger) as opened:
+        run = opened.open_run(NAME, config, code_version("diffkit.atlas.examine"))
+        found: dict[str, str] = {}
+        while len(found) < len(names):
+            before = len(found)
+            claimed = _claimed(run, names, found, progress)
+            for outcome in outcomes(claimed, jobs, seconds, PATIENCE * seconds):
+                text = outcome.text or _failure(outcome.name, outcome.failure)
+                stored = np.frombuffer(text.encode(), np.uint8)
+                run.put({"name": outcome.name}, {"json": stored}, seconds=outcome.seconds)
+                found[outcome.name] = text
+                progress.step()
+            if before == len(found) < len(names):
+                time.sleep(POLL)  # another process is at work on what is left
+        return _atlas(names, found, versions, run.info.seconds)
+
+
+def _claimed(
+    run: Run, names: Sequence[str], found: dict[str, str], progress: Progress
+) -> Iterator[str]:
+    """Take what is neither stored nor at work elsewhere; put what is stored into `found`."""
+    for name in names:
+        if name in found:
+            continue
+        arrays = run.get({"name": name})
+        if arrays is not None:
+            found[name] = _text(arrays)
+            progress.step(was_stored=True)
+        elif run.claim({"name": name}):
+            yield name
+
+
+def _text(arrays: Arrays) -> str:
+    return arrays["json"].tobytes().decode()
+
+
+def _failure(name: str, reason: str) -> str:
+    from diffkit.atlas.public_functions import module_of
+
+    entry = Entry(name, "?", module_of(name), unfinished=(reason,))
+    return json.dumps({"entries": [json.loads(to_json(entry))]})
+
+
+def look_up(name: str, seconds: float) -> str:
+    """Everything about one public name as JSON: its entries, or why it has none."""
+    from diffkit.atlas.examine import all_of
+    from diffkit.atlas.public_functions import find
+
+    found = find(name, _names()[name])
+    if isinstance(found, str):
+        return json.dumps({"unlisted": found})
+    entries = all_of(found, seconds=seconds)
+    return json.dumps({"entries": [json.loads(to_json(entry)) for entry in entries]})
+
+
+def chosen(wanted: tuple[str, ...]) -> list[str]:
+    """The public names of modules, packages or functions; all without any.
+
+    Raises:
+        UsageError: a name is none of these; says which there are.
+    """
+    from diffkit.atlas.public_functions import MODULES, canonical, module_of
+
+    found: dict[str, None] = {}
+    for each in map(canonical, wanted or MODULES):
+        mine = [name for name in _names() if name == each or _is_in(module_of(name), each)]
+        if not mine:
+            raise UsageError(
+                f"{each} is neither a module nor a public function of the atlas; the modules are "
+                f"{', '.join(MODULES)}"
+            )
+        found.update(dict.fromkeys(mine))
+    return list(found)
+
+
+def _is_in(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
+
+
+@cache
+def _names() -> Mapping[str, Callable[..., Any]]:
+    from diffkit.atlas.public_functions import public_names
+
+    return public_names()
+
+
+def _atlas(
+    names: Sequence[str], found: Mapping[str, str], versions: Mapping[str, str], seconds: float
+) -> Atlas:
+    entries: list[Entry] = []
+    unlisted: dict[str, str] = {}
+    for name in names:
+        data = json.loads(found[name])
+        if "unlisted" in data:
+            unlisted[name] = data["unlisted"]
+        else:
+            entries += [from_json(json.dumps(each)) for each in data["entries"]]
+    return Atlas(tuple(entries), unlisted, versions, cpu_model(), seconds)

@@ -1,0 +1,194 @@
+"""The atlas as JSON, as text for a terminal, as Markdown, and in short for the paper."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from math import isfinite
+from typing import Any
+
+from diffkit.atlas.entry import SCHEMA, Entry, Trap
+from diffkit.atlas.survey import Atlas
+
+CLASSES = ("accurate", "ill-conditioned", "unstable", "wrong")
+#: Traps listed in a terminal, per kind.
+MOST_LISTED = 12
+
+
+def to_data(atlas: Atlas) -> dict[str, Any]:
+    """The whole atlas as plain data."""
+    return {
+        "schema": f"diffkit.atlas/{SCHEMA}",
+        "versions": dict(atlas.versions),
+        "cpu": atlas.cpu,
+        "seconds": round(atlas.seconds, 1),
+        "summary": summary(atlas),
+        "derivatives": [asdict(entry) for entry in atlas.entries],
+        "unlisted": dict(atlas.unlisted),
+    }
+
+
+def summary(atlas: Atlas) -> dict[str, Any]:
+    """Counts per module, and of traps by kind."""
+    modules: dict[str, Counter[str]] = {}
+    for entry in atlas.entries:
+        found = modules.setdefault(entry.module, Counter())
+        found["derivatives"] += 1
+        found[entry.verdict or "not measured"] += 1
+        found["with a kink"] += any(trap.kind == "kink" for trap in entry.traps)
+        found["with a trap"] += any(trap.severity != "note" for trap in entry.traps)
+        found["with a defect"] += bool(entry.defects)
+        found["missing a mode"] += any(entry.modes.values())
+        found["unfinished"] += bool(entry.unfinished)
+    kinds = Counter(trap.kind for entry in atlas.entries for trap in entry.traps)
+    return {
+        "derivatives": len(atlas.entries),
+        "functions": len({entry.name for entry in atlas.entries}),
+        "modules": {name: dict(counts) for name, counts in modules.items()},
+        "kinds": dict(kinds.most_common()),
+        "defects": [defect_row(entry) for entry in atlas.defects],
+    }
+
+
+def defect_row(entry: Entry) -> dict[str, Any]:
+    """The first suspected defect of an entry: what, where, who contradicts, how to see it."""
+    first = entry.defects[0]
+    return {
+        "function": entry.name,
+        "argument": entry.argument,
+        "kind": first.kind,
+        "dtype": first.dtype,
+        "message": first.message,
+        "groups": list(first.groups),
+        "reproducer": first.reproducer,
+    }
+
+
+_COUNTS = (
+    "derivatives",
+    *CLASSES,
+    "not measured",
+    "with a kink",
+    "with a trap",
+    "with a defect",
+    "missing a mode",
+    "unfinished",
+)
+
+
+def module_table(atlas: Atlas) -> list[list[str]]:
+    """One line per module and one of all, under a head."""
+    modules = summary(atlas)["modules"]
+    lines = [
+        [name, *(str(counts.get(key, 0)) for key in _COUNTS)] for name, counts in modules.items()
+    ]
+    total = [str(sum(counts.get(key, 0) for counts in modules.values())) for key in _COUNTS]
+    return [["module", *_COUNTS], *lines, ["all", *total]]
+
+
+def to_text(atlas: Atlas) -> str:
+    """What a terminal shows: counts, suspected defects, traps; or one derivative in full."""
+    if len({entry.name for entry in atlas.entries}) <= 2 and atlas.entries:
+        return "\n\n".join(map(entry_text, atlas.entries))
+    lines = [_aligned(module_table(atlas))]
+    if atlas.defects:
+        lines.append(f"\nsuspected defects ({len(atlas.defects)} derivatives):")
+        lines += [f"  {entry.title}: {entry.defects[0].message}" for entry in atlas.defects]
+    for kind, traps in _by_kind(atlas.entries).items():
+        lines.append(f"\n{kind} ({len(traps)} derivatives):")
+        lines += [f"  {entry.title}: {trap.message}" for entry, trap in traps[:MOST_LISTED]]
+        if len(traps) > MOST_LISTED:
+            lines.append(f"  and {len(traps) - MOST_LISTED} more; --report FILE.html shows all")
+    if atlas.unlisted:
+        lines.append(f"\n{len(atlas.unlisted)} public names have no derivative; --json says why")
+    return "\n".join(lines)
+
+
+def entry_text(entry: Entry) -> str:
+    """One derivative in full."""
+    lines = [f"{entry.title}: {entry.call}  ({entry.form}, held against {entry.truth})"]
+    lines += [f"  no {mode} mode: {reason}" for mode, reason in entry.modes.items() if reason]
+    for row in entry.accuracy:
+        if not row["points"]:
+            continue
+        condition = f", condition {row['condition']:.2g}" if isfinite(row["condition"]) else ""
+        lines.append(
+            f"  {row['dtype']:<9}{row['mode']:<8} {row['verdict']:<16}median "
+            f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {row['at']:.6g}{condition}"
+        )
+    for trap in entry.traps:
+        lines.append(f"  {_severity(trap):<9}{trap.kind:<14}{trap.message} ({trap.dtype})")
+        lines += [f"      {line}" for line in trap.reproducer.splitlines()]
+    lines += [f"  unfinished {each}" for each in entry.unfinished]
+    return "\n".join(lines)
+
+
+def _severity(trap: Trap) -> str:
+    return "DEFECT" if trap.is_defect else trap.severity
+
+
+def _by_kind(entries: Iterable[Entry]) -> dict[str, list[tuple[Entry, Trap]]]:
+    """Kind -> the first trap of each derivative that has one, defects left out."""
+    found: dict[str, list[tuple[Entry, Trap]]] = {}
+    for entry in entries:
+        for kind in dict.fromkeys(trap.kind for trap in entry.traps if not trap.is_defect):
+            first = next(t for t in entry.traps if t.kind == kind and not t.is_defect)
+            found.setdefault(kind, []).append((entry, first))
+    return dict(sorted(found.items()))
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = (
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+        )
+        for line in table
+    )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def to_markdown(atlas: Atlas) -> str:
+    """Counts, suspected defects and traps as Markdown."""
+    versions = ", ".join(f"{name} {number}" for name, number in atlas.versions.items())
+    parts = [
+        "# Atlas of derivatives\n",
+        f"Written by `diffkit atlas --format markdown` with {versions} on {atlas.cpu}; "
+        "do not edit.\n",
+        _markdown(module_table(atlas)),
+        "## Suspected defects\n",
+        _markdown(
+            [
+                ["derivative", "kind", "format", "what happens"],
+                *(
+                    [e.title, e.defects[0].kind, e.defects[0].dtype, e.defects[0].message]
+                    for e in atlas.defects
+                ),
+            ]
+        ),
+    ]
+    for kind, traps in _by_kind(atlas.entries).items():
+        parts.append(f"## {kind}\n")
+        rows = [[entry.title, trap.dtype, trap.message] for entry, trap in traps]
+        parts.append(_markdown([["derivative", "format", "what happens"], *rows]))
+    return "\n".join(parts)
+
+
+def _markdown(table: Sequence[Sequence[str]]) -> str:
+    lines = [table[0], ["---"] * len(table[0]), *table[1:]]
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+
+
+def _cell(value: str) -> str:
+    return value.replace("|", "\\|").replace("\n", " ")
+
+
+def read(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The summary of an atlas saved as JSON, for who shows it.
+
+    Raises:
+        ValueError: the data is of another layout.
+    """
+    if data.get("schema") != f"diffkit.atlas/{SCHEMA}":
+        raise ValueError(f"this is no atlas of schema {SCHEMA}; write it again with --json")
+    return {**data["summary"], "versions": data["versions"], "seconds": data["seconds"]}

@@ -1,0 +1,151 @@
+"""Processes that examine functions one by one, each replaced when it hangs or dies.
+
+A function that never returns, or ends its process, costs its own row and no other.
+"""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from multiprocessing import connection, get_context
+from typing import Any
+
+#: Seconds a new process may need to import JAX before its first answer is due.
+START = 120.0
+_POLL = 0.5
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one function.
+
+    Args:
+        name: The function.
+        text: What `work` returned; "" when the process hung or died.
+        seconds: Wall time.
+        failure: Why there is no text, or "".
+    """
+
+    name: str
+    text: str
+    seconds: float
+    failure: str = ""
+
+
+@dataclass
+class _Worker:
+    """One process, what it is at work on and since when; a last answer ends it."""
+
+    process: Any
+    pipe: Any
+    name: str = ""
+    since: float = field(default_factory=time.monotonic)
+    is_new: bool = True
+    is_last: bool = False
+
+
+def outcomes(waiting: Iterator[str], jobs: int, seconds: float, limit: float) -> Iterator[Outcome]:
+    """Examine every function, yield each outcome as it comes.
+
+    Args:
+        waiting: Public names; the next one is drawn when a process is idle.
+        jobs: Processes, >= 1.
+        seconds: Limit of one derivative, told to the process.
+        limit: Wall time of one function after which its process is killed.
+    """
+    workers: list[_Worker] = []
+    try:
+        for name in islice(waiting, jobs):
+            workers.append(_start(seconds))
+            _give(workers[-1], name)
+        while workers:
+            for worker in list(workers):
+                outcome = _outcome(worker, limit)
+                if outcome is None:
+                    continue
+                yield outcome
+                name = next(waiting, None)
+                is_over = outcome.failure or worker.is_last or name is None
+                if is_over:
+                    _end(worker)
+                    workers.remove(worker)
+                if name is not None:
+                    if is_over:
+                        workers.append(worker := _start(seconds))
+                    _give(worker, name)
+            connection.wait([worker.pipe for worker in workers], timeout=_POLL)
+    finally:
+        for worker in workers:
+            _end(worker)
+
+
+def _start(seconds: float) -> _Worker:
+    # spawn: a forked process would inherit the threads of XLA without their locks
+    context = get_context("spawn")
+    mine, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs, seconds), daemon=True)
+    process.start()
+    theirs.close()
+    return _Worker(process, mine)
+
+
+def _give(worker: _Worker, name: str) -> None:
+    """Hand a function to a process."""
+    worker.name, worker.since = name, time.monotonic()
+    with suppress(OSError):  # it has just died: the next look says so
+        worker.pipe.send(name)
+
+
+def _outcome(worker: _Worker, limit: float) -> Outcome | None:
+    """What a process has to say; None while it is at work."""
+    took = time.monotonic() - worker.since
+    try:
+        if worker.pipe.poll():
+            text, worker.is_last = worker.pipe.recv()
+            worker.is_new = False
+            return Outcome(worker.name, text, took)
+    except (EOFError, OSError):
+        worker.process.join(5.0)
+        return Outcome(worker.name, "", took, _death(worker.process.exitcode))
+    if took > limit + (START if worker.is_new else 0.0):
+        return Outcome(worker.name, "", took, f"did not return within {limit:.0f} s")
+    return None
+
+
+def _death(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"the process was ended by signal {-code}"
+    return f"the process ended with status {code}"
+
+
+def _end(worker: _Worker) -> None:
+    worker.pipe.close()
+    if worker.process.is_alive():
+        worker.process.kill()
+    worker.process.join(5.0)
+
+
+def _serve(pipe: Any, seconds: float) -> None:
+    """The process: examine what comes through the pipe until it is closed."""
+    import threading
+
+    from diffkit.core.scheduler import guard_scheduler
+
+    guard_scheduler()
+    from diffkit.atlas.survey import look_up
+
+    while True:
+        try:
+            name = pipe.recv()
+        except (EOFError, OSError):  # the parent is gone
+            return
+        before = threading.active_count()
+        text = look_up(name, seconds)
+        # a call that never returns still runs in a thread: a new process takes over
+        is_last = threading.active_count() > before
+        with suppress(OSError):  # the parent is gone: nothing comes through the pipe any more
+            pipe.send((text, is_last))
+        if is_last:
+            os._exit(0)  # the thread does not end when it is asked to

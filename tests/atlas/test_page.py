@@ -1,0 +1,115 @@
+"""The page and the tables of the atlas: everything is there, escaped, and can be searched."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from diffkit.atlas import tables
+from diffkit.atlas.entry import Entry, Trap
+from diffkit.atlas.page import page, tags
+from diffkit.atlas.survey import Atlas
+
+ROW = {
+    "dtype": "float32",
+    "mode": "reverse",
+    "points": 9,
+    "outside": 0,
+    "median": 0.5,
+    "worst": 300.0,
+    "scaled": 2.0,
+    "at": 0.25,
+    "value": 1.0,
+    "truth": 1.5,
+    "condition": float("nan"),
+    "verdict": "unstable",
+}
+DEFECT = Trap(
+    "inf-gradient",
+    "wrong",
+    "at 1e-25 AD gives inf",
+    {"x": 1e-25},
+    dtype="float32",
+    is_defect=True,
+    groups=("rigorous", "high precision"),
+    reproducer="print('<b>')",
+)
+KINK = Trap("kink", "note", "at 0.0 the one-sided derivatives are -1 and 1", {"x": 0.0}, more=2)
+ENTRIES = (
+    Entry(
+        "jax.numpy.sinc",
+        "x",
+        "jax.numpy",
+        "elementwise",
+        "jax.numpy.sinc(x)",
+        {},
+        (ROW,),
+        (DEFECT,),
+    ),
+    Entry("jax.numpy.abs", "x", "jax.numpy", "elementwise", "jax.numpy.abs(x)", {}, (), (KINK,)),
+    Entry("jax.nn.<evil>", "a&b", "jax.nn", modes={"forward": "no <rule>"}),
+)
+ATLAS = Atlas(ENTRIES, {"jax.numpy.floor": "zero & nothing"}, {"jax": "0.10.2"}, "a CPU", 12.0)
+
+
+def test_every_derivative_defect_and_reason_is_on_the_page():
+    text = page(ATLAS)
+    for expected in (
+        "id='jax.numpy.sinc-x'",
+        "300 ulp",
+        "suspected defect",
+        "contradicted by: rigorous, high precision",
+        "print(&#x27;&lt;b&gt;&#x27;)",
+        "2 more such points",
+        "no forward mode",
+        "zero &amp; nothing",
+    ):
+        assert expected in text
+    assert "<evil>" not in text
+    assert "<rule>" not in text
+    assert "http" not in re.sub(r"http-equiv", "", text)
+
+
+def test_tags_are_what_rows_can_be_filtered_by():
+    assert tags(ENTRIES[0]) == ["inf-gradient", "defect", "unstable"]
+    assert tags(ENTRIES[1]) == ["kink"]
+    assert tags(ENTRIES[2]) == ["missing-mode"]
+
+
+def test_json_has_a_schema_and_the_counts_add_up():
+    data = json.loads(json.dumps(tables.to_data(ATLAS)))
+    assert data["schema"] == "diffkit.atlas/1"
+    assert data["summary"]["derivatives"] == 3
+    assert data["summary"]["modules"]["jax.numpy"]["with a defect"] == 1
+    (defect,) = data["summary"]["defects"]
+    assert defect["function"] == "jax.numpy.sinc"
+    assert tables.read(data)["versions"] == {"jax": "0.10.2"}
+    with pytest.raises(ValueError, match="schema"):
+        tables.read({"schema": "other"})
+
+
+def test_text_and_markdown_name_the_defects_and_traps():
+    for text in (tables.to_text(ATLAS), tables.to_markdown(ATLAS)):
+        assert "jax.numpy.sinc by x" in text
+        assert "one-sided derivatives are -1 and 1" in text
+    assert "unstable" in tables.entry_text(ENTRIES[0])
+    assert "no forward mode: no <rule>" in tables.entry_text(ENTRIES[2])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on PATH")
+def test_a_browser_filters_the_rows_and_opens_the_one_named_in_the_address(tmp_path):
+    file = tmp_path / "atlas.html"
+    file.write_text(page(ATLAS), encoding="utf-8")
+    command = ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--dump-dom"]
+    plain = _dom([*command, file.as_uri()])
+    assert "3 of 3 derivatives" in plain
+    assert not re.search(r"<details class=\"row\"[^>]* open", plain)
+    opened = _dom([*command, f"{file.as_uri()}#jax.numpy.sinc-x"])
+    assert re.search(r"<details class=\"row\" id=\"jax.numpy.sinc-x\"[^>]* open", opened)
+
+
+def _dom(command):
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
