@@ -22,6 +22,8 @@ import numpy as np
 from jax.extend import source_info_util
 from jax.extend.core import Literal
 
+from diffkit.backend.array_constants import separate
+
 #: Primitives that run an inner jaxpr; rules of differentiation they carry are not used.
 CALLS: frozenset[str] = frozenset(
     "call_hi_primitive checkpoint closed_call composite core_call custom_jvp_call "
@@ -240,6 +242,7 @@ def _leaves(tree: Any) -> int:
 @contextmanager
 def x64(enabled: bool = True) -> Generator[None]:
     """Compute in float64 inside the block; the caller's setting is back afterwards."""
+    separate()
     is_outermost = _CALLERS_X64.get() is None
     token = _CALLERS_X64.set(x64_enabled()) if is_outermost else None
     try:

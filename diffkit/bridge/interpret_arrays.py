@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.backend.compat import is_key
 from diffkit.core.errors import Undecidable
 from diffkit.numeric.algebra import Algebra
 
@@ -45,7 +46,7 @@ def is_real(dtype: Any) -> bool:
 
 def boxed(value: Any) -> np.ndarray:
     """Return `value` as an array; a number of an algebra becomes a 0-d object array."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray) or is_key(value):
         return value
     if isinstance(value, bool | int | np.generic):
         return np.asarray(value)
@@ -56,6 +57,8 @@ def boxed(value: Any) -> np.ndarray:
 
 def numbers(value: Any, dtype: Any, algebra: Algebra) -> np.ndarray:
     """Return `value` as an array over `algebra` (floats) or as a NumPy array (the rest)."""
+    if is_key(value):
+        return value
     if not is_real(dtype):
         if np.dtype(dtype).kind not in "biuV":
             raise NoRow(f"dtype {np.dtype(dtype).name}")
@@ -152,6 +155,9 @@ def comparison(relation: str, integers: Callable[..., Any]) -> Rule:
             return np.asarray(integers(a, b))
 
         def compare(x: Any, y: Any) -> Any:
+            for truth in (x, y):  # `(a < 0) != (b < 0)`, one of them not decided
+                if isinstance(truth, Undecidable):
+                    return truth
             try:
                 return equation.algebra.truth(relation, x, y)
             except Undecidable as error:

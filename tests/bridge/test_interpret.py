@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
+import diffkit as dk
 from diffkit.backend.compat import trace, x64
 from diffkit.bridge import interpret_rules
 from diffkit.bridge.interpret import interpret_expression, interpret_jaxpr
@@ -331,3 +332,14 @@ def test_a_function_of_the_users_with_the_name_of_a_library_function_is_read_its
         jaxpr = trace(exp_neg_sq, 1.0)
     (found,) = run(jaxpr, [2.0], FloatAlgebra())
     assert float(found) == 6.0
+
+
+def test_a_comparison_of_an_undecided_truth_value_stays_undecided():
+    # (x - x < 0) != (y < 0): jnp.mod asks so where the remainder is 0
+    def program(x, y):
+        return jnp.where((x * 0 < 0) != (y < 0), x, y)
+
+    verdict_at = dk.verify(jnp.mod, 0.0, 0.3)
+    assert verdict_at.status == "undecided"  # the value jumps there
+    assert dk.verify(jnp.mod, 0.5, 0.3).ok
+    assert dk.verify(program, 0.5, 0.3).ok

@@ -87,3 +87,35 @@ def test_a_choice_rounding_may_make_either_way_keeps_a_bound(name: str):
     # equal numbers computed in two ways: the spreads meet, the exact values do not decide
     assert algebra.function("abs")(third - third).bound < 4 * third.bound
     assert algebra.function(name)(other, algebra.constant(5)).bound <= max(other.bound, 1e-30)
+
+
+@pytest.mark.parametrize(
+    ("name", "points"),
+    [
+        ("exp2", [3.3, 100.7, 710.3, 1000.9, -700.3]),
+        ("sinh", [3.3, 80.7, 400.1, 709.9]),
+        ("cosh", [3.3, 80.7, 400.1, 709.9]),
+        ("erfc", [3.3, 10.1, 20.7, 26.1]),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_that_round_their_exponent_are_within_the_bound(name, points, dtype):
+    import jax
+    import mpmath
+
+    programs = {
+        "exp2": (jax.numpy.exp2, lambda x: mpmath.mpf(2) ** x),
+        "sinh": (jax.numpy.sinh, mpmath.sinh),
+        "cosh": (jax.numpy.cosh, mpmath.cosh),
+        "erfc": (jax.scipy.special.erfc, mpmath.erfc),
+    }
+    computed, true = programs[name]
+    for point in points:
+        x = float(np.asarray(point, dtype))
+        number = RunningErrorAlgebra(dtype).function(name)(RunningErrorAlgebra(dtype).constant(x))
+        with jax.enable_x64(dtype == "float64"), mpmath.workdps(40):
+            value = float(computed(np.asarray(x, dtype)))
+            gap = abs(mpmath.mpf(value) - true(mpmath.mpf(x)))
+        assert gap <= number.bound
+        if np.isfinite(number.bound):
+            assert number.bound <= 1e-3 * abs(value) + 1e-37
