@@ -21,7 +21,8 @@ class Trap:
         order: Order of the derivative.
         dtype: The float formats it was seen in.
         remedy: A mend that was run, or "".
-        is_defect: Refuted although the derivative exists, is finite and can be represented.
+        is_defect: Refuted by half the digits or more of the usual size, although the derivative
+            exists, is finite and can be represented.
         groups: Witness groups that contradict AD.
         reproducer: A program of JAX alone that shows it, "" where none is needed.
         more: How many further points of this kind are not listed.

@@ -42,6 +42,8 @@ _RANK = {"wrong": 0, "warning": 1, "note": 2}
 #: Losses of digits: of no harm where the derivative is far below its usual size.
 _LOSSES = frozenset({"cancellation", "silent-zero", "overflow"})
 _INNOCENT_ULPS = 8.0
+#: A defect loses this share of the digits, as an exponent of the format's spacing at 1.
+HALF_THE_DIGITS = 0.5
 
 
 class OutOfTime(BaseException):
@@ -181,7 +183,7 @@ class _Survey:
             for found in findings.of_answer(self.what, answer, order, is_watched=False):
                 if _is_noise(answer, found, usual[answer.dtype]):
                     continue
-                trap = self._trap(answer, found)
+                trap = self._trap(answer, found, usual[answer.dtype])
                 place = known.setdefault(_key(trap), len(self.found_traps))
                 if place == len(self.found_traps):
                     self.found_traps.append(trap)
@@ -190,12 +192,8 @@ class _Survey:
                     both = f"{other.dtype}, {trap.dtype}"
                     self.found_traps[place] = replace(other, dtype=both)
 
-    def _trap(self, answer: Answer, found: Finding) -> Trap:
-        is_defect = (
-            answer.outcome == "disagrees"
-            and answer.truth.kind == "smooth"
-            and isfinite(answer.true_value)
-        )
+    def _trap(self, answer: Answer, found: Finding, usual: float) -> Trap:
+        is_defect = _is_defect(answer, usual)
         shown = ""
         if answer.outcome == "disagrees":
             question = {
@@ -240,6 +238,15 @@ def _is_noise(answer: Answer, found: Finding, usual: float) -> bool:
         return True
     unit = 2 * FORMATS[answer.dtype].unit
     return found.kind in _LOSSES and answer.error <= _INNOCENT_ULPS * unit * usual
+
+
+def _is_defect(answer: Answer, usual: float) -> bool:
+    """Whether a finite derivative that exists is contradicted by half the digits or more."""
+    if answer.outcome != "disagrees" or answer.truth.kind != "smooth":
+        return False
+    size = max(abs(answer.true_value), usual)
+    unit = 2 * FORMATS[answer.dtype].unit
+    return isfinite(answer.true_value) and not answer.error <= unit**HALF_THE_DIGITS * size
 
 
 def _summary(dtype: str, mode: str, answers: Sequence[Answer]) -> Accuracy | None:

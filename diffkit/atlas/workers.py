@@ -10,11 +10,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import connection, get_context
+from pathlib import Path
 from typing import Any
 
 #: Seconds a new process may need to import JAX before its first answer is due.
 START = 120.0
 _POLL = 0.5
+#: Bytes a process may hold: with two of them a machine of 16 GiB goes on working.
+MEMORY = 6 * 2**30
 
 
 @dataclass(frozen=True)
@@ -109,9 +112,20 @@ def _outcome(worker: _Worker, limit: float) -> Outcome | None:
     except (EOFError, OSError):
         worker.process.join(5.0)
         return Outcome(worker.name, "", took, _death(worker.process.exitcode))
+    if _memory(worker.process.pid) > MEMORY:
+        return Outcome(worker.name, "", took, f"took more than {MEMORY / 2**30:.0f} GiB of memory")
     if took > limit + (START if worker.is_new else 0.0):
         return Outcome(worker.name, "", took, f"did not return within {limit:.0f} s")
     return None
+
+
+def _memory(pid: int) -> int:
+    """Resident bytes of a process; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()
+        return int(fields[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def _death(code: int | None) -> str:

@@ -1,11 +1,13 @@
 """`diffkit atlas [MODULE ...]`: the survey of a library's derivatives."""
 
 import argparse
+import json
 import os
 import sys
 
 from diffkit.cli import output
 from diffkit.core.errors import UsageError
+from diffkit.core.verdict import plain
 
 FORMATS = ("text", "markdown", "json")
 
@@ -32,6 +34,10 @@ def run(options: argparse.Namespace) -> int:
 
         output.save(options.report, page(found))
         output.progress(f"page written to {options.report}")
+    if options.record:
+        text = json.dumps(plain(tables.record(found)), indent=1, ensure_ascii=False)
+        output.save(options.record, text + "\n")
+        output.progress(f"record written to {options.record}")
     output.emit(
         options,
         tables.to_data(found),

@@ -168,6 +168,9 @@ def _add_atlas(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--ledger", metavar="FILE", help="run ledger (default runs/atlas.sqlite)")
     parser.add_argument("--report", metavar="FILE", help="write a searchable HTML page")
+    parser.add_argument(
+        "--record", metavar="FILE", help="write the counts the paper reports (paper/record)"
+    )
     _add_format(parser)
 
 

@@ -213,7 +213,8 @@ def _summary(run: _Run) -> Accuracy:
         max(float(np.quantile(np.abs(true[is_compared]), 0.75)), float_format(run.dtype).tiny),
         run.dtype,
     )
-    scaled = np.where(np.isfinite(run.values), np.abs(run.values - true) / usual, inf)
+    with np.errstate(over="ignore", invalid="ignore"):
+        scaled = np.where(np.isfinite(run.values), np.abs(run.values - true) / usual, inf)
     chosen = {*_largest(ulps, is_compared), *_largest(scaled, is_compared)}
     examined = [
         (number, *_class(run, number, float(true[number]), float(ulps[number])))
@@ -249,7 +250,7 @@ def ulps_of(value: float, truth: float, dtype: str) -> float:
     """
     if not isfinite(value):
         return inf
-    gap = abs(value - truth)
+    gap = float(abs(value - truth))
     tiny = float_format(dtype).tiny  # XLA flushes what lies below to 0
     return 0.0 if gap <= tiny else gap / spacing(max(abs(truth), tiny), dtype)
 

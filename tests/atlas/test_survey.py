@@ -99,16 +99,22 @@ def misbehave(name):
         os.kill(os.getpid(), signal.SIGKILL)
     if name == "hangs":
         time.sleep(60)
+    if name == "eats":
+        eaten = bytearray(2**29)
+        eaten[::4096] = b"x" * (2**29 // 4096)
+        time.sleep(60)
 
 
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_process_that_hangs_or_dies_costs_its_own_row_only(monkeypatch, jobs):
     monkeypatch.setattr(workers, "_serve", partial(stub, behave=misbehave))
     monkeypatch.setattr(workers, "START", 0.0)
-    names = ["a", "dies", "b", "hangs", "last", "c"]
+    monkeypatch.setattr(workers, "MEMORY", 2**28)
+    names = ["a", "dies", "b", "eats", "hangs", "last", "c"]
     found = {each.name: each for each in workers.outcomes(iter(names), jobs, 1.0, 8.0)}
     assert set(found) == set(names)
-    assert {name for name, each in found.items() if each.failure} == {"dies", "hangs"}
+    assert {name for name, each in found.items() if each.failure} == {"dies", "eats", "hangs"}
+    assert "memory" in found["eats"].failure
     assert "signal 9" in found["dies"].failure
     assert "did not return within 8 s" in found["hangs"].failure
     assert found["c"].text == "C"
