@@ -253,6 +253,17 @@ def x64(enabled: bool = True) -> Generator[None]:
             _CALLERS_X64.reset(token)
 
 
+@contextmanager
+def asked_in_x64() -> Generator[None]:
+    """Inside the block the float64 program is the one asked about, whatever the user's setting."""
+    token = _CALLERS_X64.set(True)
+    try:
+        with jax.enable_x64(True):
+            yield
+    finally:
+        _CALLERS_X64.reset(token)
+
+
 def x64_enabled() -> bool:
     """Whether arrays made here may have 64 bits."""
     return bool(jax.config.jax_enable_x64)
@@ -314,9 +325,25 @@ def _same_values(left: Sequence[Any], right: Sequence[Any]) -> bool:
 
 
 def _same_number(left: Any, right: Any) -> bool:
-    """Whether two constants are equal entry by entry; NaN equals NaN."""
-    a, b = np.asarray(left), np.asarray(right)
+    """Whether two constants are equal entry by entry; NaN equals NaN, keys count as their words."""
+    a, b = _words(left), _words(right)
     return a.shape == b.shape and bool(np.all((a == b) | ((a != a) & (b != b))))
+
+
+def _words(constant: Any) -> np.ndarray:
+    """A constant as numbers: of a random key the words it is made of."""
+    return np.asarray(jax.random.key_data(constant) if is_key(constant) else constant)
+
+
+def is_key(value: Any) -> bool:
+    """Whether a value is a typed random key, or an array of them."""
+    dtype = getattr(value, "dtype", None)
+    return dtype is not None and is_key_type(dtype)
+
+
+def is_key_type(dtype: Any) -> bool:
+    """Whether a dtype is that of typed random keys."""
+    return bool(jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key))
 
 
 def _bind(names: dict[Any, Any], left: Sequence[Any], right: Sequence[Any]) -> bool:
@@ -364,4 +391,6 @@ def _same_param(left: Any, right: Any) -> bool:
             and len(left) == len(right)
             and all(_same_param(a, b) for a, b in zip(left, right, strict=True))
         )
+    if isinstance(left, float) and isinstance(right, float) and left != left:
+        return right != right  # what a gather fills in out of bounds is nan
     return type(left) is type(right) and bool(np.all(left == right))

@@ -13,10 +13,12 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import GetAttrKey, tree_flatten_with_path
 
-from diffkit.bridge.model_names import is_model
+from diffkit.backend.compat import is_key
+from diffkit.bridge.model_names import LETTERS, is_model
 from diffkit.core.errors import UsageError
 
 #: What a user's function may raise while JAX traces it; a defect of diffkit raises none of its
@@ -41,6 +43,11 @@ def refusal(name: str, error: BaseException) -> UsageError:
         return UsageError(
             f"JAX cannot trace {name}: it needs the value of an argument ({kind}); write jnp.sin "
             "for math.sin, jnp.where or lax.cond for if"
+        )
+    if kind == "TraceContextError":
+        return UsageError(
+            f"{name} changes a variable of a module that it closes over ({said}); pass the module, "
+            "or its state, as an argument"
         )
     if "not a valid JAX type" in said:
         return UsageError(f"{name} returns no array of numbers; name a function that does")
@@ -76,13 +83,18 @@ def bind(
 
     def call(*values: Any) -> Any:
         given = iter(values)
-        every = [frozen[name] if name in frozen else next(given) for name, _ in named]
+        every = [frozen[name] if name in frozen else _own(next(given)) for name, _ in named]
         positional, keyword = jax.tree.unflatten(tree, every)
         return f(*positional, **dict(zip(keys, keyword, strict=True)), **static)
 
     notes = [f"{key}={value!r} is fixed" for key, value in sorted(static.items())]
     notes += [f"{name} ({_kind(leaf)}) is fixed" for name, leaf in frozen.items()]
     return leaves, call, tuple(notes)
+
+
+def _own(value: Any) -> Any:
+    """A leaf that the function may change in place, as modules change their statistics."""
+    return jnp.asarray(value) if isinstance(value, np.ndarray) else value
 
 
 def leaf_names(
@@ -130,7 +142,7 @@ def fixed_leaves(
 def _is_same(left: Any, right: Any) -> bool:
     if isinstance(left, jax.core.Tracer):
         return False
-    if _is_key(left):
+    if is_key(left):
         left, right = jax.random.key_data(left), jax.random.key_data(right)
     if _is_number(left):
         return bool(np.array_equal(np.asarray(left), np.asarray(right)))
@@ -147,6 +159,7 @@ class _Given:
         static: The other keywords.
         named: Path and value of every leaf.
         tree: How the leaves make up the arguments.
+        attributes: Paths that end in an attribute of an object.
     """
 
     names: Sequence[str]
@@ -154,6 +167,7 @@ class _Given:
     static: Mapping[str, Any]
     named: Sequence[tuple[str, Any]]
     tree: Any
+    attributes: frozenset[str] = frozenset()
 
     @classmethod
     def read(
@@ -173,34 +187,40 @@ class _Given:
             ((names[which.idx] if side.idx == 0 else keys[which.idx]) + _path(path), leaf)
             for (side, which, *path), leaf in flat
         ]
-        return cls(names, keys, static, named, tree)
+        ends = zip((path for path, _ in flat), (name for name, _ in named), strict=True)
+        attributes = frozenset(name for path, name in ends if isinstance(path[-1], GetAttrKey))
+        return cls(names, keys, static, named, tree, attributes)
 
     @cached_property
     def frozen(self) -> dict[str, Any]:
         """Leaves that are no inputs."""
-        return _frozen(self.named)
+        return _frozen(self.named, self.attributes)
 
 
-def _frozen(named: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Leaves that are no inputs: keys, what is no array inside a pytree, counters of a model."""
+def _frozen(named: Sequence[tuple[str, Any]], attributes: frozenset[str]) -> dict[str, Any]:
+    """Leaves that are no inputs: keys, what is no array inside a pytree, settings of a model.
+
+    Settings are counters, flags, and plain numbers that are attributes, like a dropout rate.
+    """
     models = {name.partition(".")[0] for name, _ in named}
     models = {each for each in models if is_model([n for n, _ in named if _root(n) == each])}
     return {
         name: leaf
         for name, leaf in named
-        if _is_key(leaf)
+        if is_key(leaf)
         or ("." in name and not _is_number(leaf))
         or (_root(name) in models and not _is_float(leaf))
+        or (_root(name) in models and name in attributes and _is_setting(name, leaf))
     }
+
+
+def _is_setting(name: str, leaf: Any) -> bool:
+    """Whether a leaf is a plain number that is no parameter by its name."""
+    return type(leaf) is float and name.rpartition(".")[2] not in LETTERS
 
 
 def _root(name: str) -> str:
     return name.partition(".")[0]
-
-
-def _is_key(leaf: Any) -> bool:
-    dtype = getattr(leaf, "dtype", None)
-    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
 
 
 def _is_number(leaf: Any) -> bool:
@@ -215,7 +235,7 @@ def _is_float(leaf: Any) -> bool:
 
 
 def _kind(leaf: Any) -> str:
-    if _is_key(leaf):
+    if is_key(leaf):
         return "a random key"
     dtype = getattr(leaf, "dtype", None)
     return str(dtype) if dtype is not None else f"a {type(leaf).__name__}"

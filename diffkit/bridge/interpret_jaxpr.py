@@ -16,10 +16,14 @@ from diffkit.backend.compat import (
     Source,
     called_jaxpr,
     is_gaussian_kernel,
+    is_key,
+    is_key_type,
     is_literal,
     open_jaxpr,
+    run_equation,
     scan_split,
     source,
+    x64,
 )
 from diffkit.bridge import interpret_arrays as arrays
 from diffkit.bridge.interpret_rules import RULES
@@ -110,14 +114,57 @@ def _results(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
         if inner is not None:
             opened, constants = open_jaxpr(inner)
             return _evaluate(opened, constants, values, algebra)
+    if any(map(is_key, values)):
+        return _by_jax(eqn, values, algebra)
     rule = RULES.get(name)
     if rule is None:
+        if _is_discrete(values):
+            return _by_jax(eqn, values, algebra)
         raise _Missing(name, number, source(eqn))
+    own = _in_own_format(eqn, algebra)
     try:
-        found = rule(arrays.Equation(eqn, algebra), *values)
+        found = rule(arrays.Equation(eqn, own), *(_taken(value, own, algebra) for value in values))
     except arrays.NoRow as error:
+        if _is_discrete(values):
+            return _by_jax(eqn, values, algebra)
         raise _Missing(name, number, source(eqn), str(error)) from None
-    return found if isinstance(found, list) else [found]
+    results = found if isinstance(found, list) else [found]
+    return [_taken(result, algebra, own) for result in results]
+
+
+def _in_own_format(eqn: Any, algebra: Algebra) -> Algebra:
+    """The algebra of an equation: numbers that round do so in the type of its result."""
+    in_format = getattr(algebra, "in_format", None)
+    dtype = eqn.outvars[0].aval.dtype
+    if in_format is None or eqn.primitive.name == "convert_element_type":
+        return algebra  # a conversion is told its type
+    return in_format(dtype) if not is_key_type(dtype) and arrays.is_real(dtype) else algebra
+
+
+def _taken(value: Any, algebra: Any, other: Any) -> Any:
+    """An array of numbers of another format as numbers of this one."""
+    if algebra is other or not _is_of_numbers(value):
+        return value
+    return arrays.elementwise(algebra.taken, value)
+
+
+def _is_of_numbers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == object
+
+
+def _is_discrete(values: Values) -> bool:
+    """Whether all operands are integers, truth values and keys: numbers of no algebra."""
+    return all(is_key(value) or np.asarray(value).dtype != object for value in values)
+
+
+def _by_jax(eqn: Any, values: Values, algebra: Algebra) -> Values:
+    """What an equation draws, shifts or counts, by JAX itself: there nothing is rounded."""
+    with x64():
+        found = run_equation(eqn, values)
+    return [
+        arrays.numbers(each if is_key(each) else np.asarray(each), var.aval.dtype, algebra)
+        for each, var in zip(found, eqn.outvars, strict=True)
+    ]
 
 
 def _gaussian(x: Any, algebra: Algebra) -> Any:

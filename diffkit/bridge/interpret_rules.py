@@ -269,10 +269,11 @@ def _moved_by_jax(equation: Equation, *operands: Any) -> Any:
         else:
             tagged.append(operand)
     params = dict(equation.eqn.params)
-    if params.get("fill_value") is not None:
-        raise NoRow("an explicit fill value")
+    fill = params.get("fill_value")
+    if fill is not None:
+        params["fill_value"] = 0
     places = np.asarray(equation.eqn.primitive.bind(*tagged, **params))
-    outside = equation.algebra.constant(float("nan"))
+    outside = equation.algebra.constant(float("nan") if fill is None else float(fill))
     return elementwise(lambda tag: pool[tag - 1] if 0 < tag <= len(pool) else outside, places)
 
 

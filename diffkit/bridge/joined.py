@@ -49,18 +49,23 @@ def joined(
         UsageError: a leaf is no array of floating-point numbers.
     """
     leaves, call, notes = bind(f, args, kwargs)
-    paths = [str(path) for path in jax.tree.leaves(named_leaves(f, args, kwargs, wrt))]
-    names = [name for name, _ in leaves]
+    named = named_leaves(f, args, kwargs, wrt)
+    paths = [str(path) for path in jax.tree.leaves(named)]
+    values = dict(leaves)
+    names = list(values)
     if len(paths) < 2 or not set(paths) <= set(names):
         return None
-    values = dict(leaves)
-    parts = tuple((path, tuple(np.shape(values[path]))) for path in paths)
-    for path in paths:
-        if not jnp.issubdtype(jnp.result_type(values[path]), jnp.floating):
+    fixed = [path for path in paths if not _is_float(values[path])]
+    asked = named if isinstance(named, tuple) else ()
+    for path in fixed:
+        if path in asked or len(fixed) == len(paths):
             raise UsageError(
                 f"{path} holds {jnp.result_type(values[path])} values, which have no derivative; "
                 "name the other leaves in wrt="
             )
+    paths = [path for path in paths if path not in fixed]
+    notes = (*notes, *(f"{path} ({jnp.result_type(values[path])}) is fixed" for path in fixed))
+    parts = tuple((path, tuple(np.shape(values[path]))) for path in paths)
     others = [name for name in names if name not in set(paths)]
 
     def function(vector: Any, *rest: Any) -> Any:
@@ -78,6 +83,23 @@ def joined(
     listed = ", ".join(f"{path} {'x'.join(map(str, shape)) or 'a number'}" for path, shape in parts)
     notes = (*notes, f"{title} is all of {listed}" if len(parts) <= 8 else _summary(title, parts))
     return Joined(function, apart, (first, *(values[name] for name in others)), parts, notes)
+
+
+def single(
+    f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wrt: Any
+) -> Any:
+    """The path of the one array that `wrt` names; `wrt` itself where it names none.
+
+    Positions count arguments, and an argument before it may be a pytree of many leaves.
+    """
+    if not args and not kwargs:
+        return wrt
+    paths = jax.tree.leaves(named_leaves(f, args, kwargs, wrt))
+    return str(paths[0]) if len(paths) == 1 and isinstance(paths[0], str) else wrt
+
+
+def _is_float(value: Any) -> bool:
+    return bool(jnp.issubdtype(jnp.result_type(value), jnp.floating))
 
 
 def give_names(function: Any, parameters: Sequence[str], name: str) -> None:

@@ -81,6 +81,8 @@ def named_leaves(
 
     >>> named_leaves(lambda p, x: 0, ({"W": 1.0, "b": 2.0}, 3.0), {}, ("p", 1))
     ({'W': 'p.W', 'b': 'p.b'}, 'x')
+    >>> named_leaves(lambda p, x: 0, ({"a": {"W": 1.0, "b": 2.0}}, 3.0), {}, "a.W")
+    'p.a.W'
     """
     known = leaf_names(f, args, kwargs)
     if isinstance(wrt, tuple):
@@ -92,10 +94,27 @@ def named_leaves(
 
 def _one(known: Mapping[str, Any], wrt: Wrt, name: str) -> Any:
     if isinstance(wrt, bool) or not isinstance(wrt, int):
-        return known.get(str(wrt), wrt)
+        return known[str(wrt)] if str(wrt) in known else _by_path(known, str(wrt), wrt)
     if not -len(known) <= wrt < len(known):
         raise UsageError(f"wrt={wrt} is no position of {name}({', '.join(known)})")
     return list(known.values())[wrt]
+
+
+def _by_path(known: Mapping[str, Any], path: str, wrt: Wrt) -> Any:
+    """The leaf, or the leaves of the part of a pytree, that a path or the end of one names.
+
+    What names nothing is returned as it is.
+    """
+    leaves = [str(leaf) for tree in known.values() for leaf in jax.tree.leaves(tree)]
+    if path in leaves:
+        return path
+    ends = [leaf for leaf in leaves if leaf.endswith(f".{path}")]
+    inside = [leaf for leaf in leaves if f".{path}." in f".{leaf}"]
+    heads = {f".{leaf}".partition(f".{path}.")[0] for leaf in inside}
+    if len(ends) + len(heads) > 1:
+        listed = ", ".join(ends or inside)
+        raise UsageError(f"wrt={wrt!r} names several of the arrays {listed}; write the whole path")
+    return ends[0] if ends else (tuple(inside) or wrt)
 
 
 def of_leaves(

@@ -8,7 +8,7 @@ the same numbers.  Points are kept as float64 arrays; each dtype rounds them fir
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any
@@ -18,8 +18,12 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.arguments import USER_ERRORS, bind, function_name, refusal
+from diffkit.bridge.arguments import bind, function_name, refusal
+from diffkit.bridge.blocks import read
+from diffkit.bridge.drawn import SOURCES
 from diffkit.bridge.interpret_jaxpr import run
+from diffkit.bridge.survey import coarsest
+from diffkit.bridge.wide import run_wide
 from diffkit.core.errors import DiffkitError, UnknownNameError, UsageError
 
 #: Arrays up to this many (input entry, output entry) pairs are probed entry by entry.
@@ -90,9 +94,9 @@ class Subject:
         try:
             with compat.x64():
                 out = jax.eval_shape(self.call, *self.values)
-        except USER_ERRORS as error:
-            if isinstance(error, DiffkitError):
-                raise
+        except DiffkitError:
+            raise
+        except Exception as error:  # libraries of models have errors of their own
             raise refusal(self.name, error) from error
         leaves = jax.tree.leaves(out)
         if len(leaves) != 1:
@@ -134,6 +138,32 @@ class Subject:
             return weighted(cotangent, jax.tree.leaves(self.call(*moved))[0])
 
         return phi
+
+    def widened(self, dtype: str) -> "Subject":
+        """The function to be run in float64 where the program in `dtype` is asked about.
+
+        A function that draws random numbers draws others when it is traced in float64: there the
+        equations of its program in `dtype` are run with wider numbers.
+        """
+        if dtype == "float64" or not self.draws(dtype):
+            return self
+        block = read(self.jaxpr(dtype))
+
+        def call(*leaves: Any) -> Any:
+            return run_wide(block, [jnp.asarray(leaf) for leaf in leaves])
+
+        return replace(self, call=call)
+
+    def coarsest(self, dtype: str) -> float:
+        """The largest spacing at 1 of the types in the program in `dtype`, at least its own."""
+        key = "coarsest", dtype
+        if key not in self.memo:
+            self.memo[key] = coarsest(self.jaxpr(dtype), dtype)
+        return self.memo[key]
+
+    def draws(self, dtype: str) -> bool:
+        """Whether the program in `dtype` draws random numbers."""
+        return not SOURCES.isdisjoint(compat.primitives(self.jaxpr(dtype)))
 
     def renamed(self, program: Callable[..., Any]) -> Callable[..., Any]:
         """`program` of the flat leaves under the parameter names of the user's function."""

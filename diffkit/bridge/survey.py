@@ -134,6 +134,24 @@ def _meet(a: Any, b: Any) -> bool:
     return bool(np.any(np.asarray(a) == np.asarray(b)))
 
 
+def coarsest(jaxpr: Any, dtype: str) -> float:
+    """The largest spacing at 1 of the floating-point types in a program that runs in `dtype`.
+
+    In float64 a program still rounds to float32 what it computes of float32 constants alone.
+    """
+    return max(float(jnp.finfo(kind).eps) for kind in (dtype, *_types(jaxpr)))
+
+
+def _types(jaxpr: Any) -> Iterator[Any]:
+    for eqn in compat.open_jaxpr(jaxpr)[0].eqns:
+        for var in eqn.outvars:
+            kind = getattr(var.aval, "dtype", None)
+            if kind is not None and jnp.issubdtype(kind, jnp.floating):
+                yield kind
+        for inner in compat.inner_jaxprs(eqn):
+            yield from _types(inner)
+
+
 def has_iterated_rule(jaxpr: Any, *, inside: bool = False) -> bool:
     """Whether a custom derivative rule is given to a loop (`custom_root`, a fixed point)."""
     opened, _ = compat.open_jaxpr(jaxpr)

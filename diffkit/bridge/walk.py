@@ -176,6 +176,11 @@ class Walk:
         if isinstance(value, Tests | First):
             return value.view()
         if isinstance(value, Drawn):
+            if drawn.is_key(value.value):
+                raise UnsupportedPrimitive(
+                    f"{self.function} makes a random key of one of its arguments; hold that "
+                    "argument fixed, or pass the numbers it draws as an argument"
+                )
             return self.view(self.constant_of(value))
         if isinstance(value, Static):
             if value.value.dtype.kind == "c":

@@ -163,6 +163,7 @@ class RunningErrorAlgebra:
     ):
         self.format: Format = float_format(dtype)
         self.exact = GermAlgebra(terms=1, direction=0, bits=bits, deadline=deadline)
+        self._narrower: dict[str, RunningErrorAlgebra] = {}
 
     def constant(self, value: Exact) -> Running:
         """Return `value`; a number the format cannot hold carries its conversion error."""
@@ -255,6 +256,27 @@ class RunningErrorAlgebra:
         narrow = RunningErrorAlgebra(target.name)
         spread = narrow._rounded(value.spread, 1.0, "convert")
         return Running(self, value.exact, self.exact.make(spread.terms, fault=spread.fault))
+
+    def in_format(self, dtype: npt.DTypeLike) -> "RunningErrorAlgebra":
+        """The algebra of an operation whose result is held in `dtype`: itself, or a narrower one.
+
+        A program in float64 rounds to float32 what it computes of float32 constants alone.
+        """
+        name = str(dtype)
+        if name not in self._narrower:
+            target = float_format(name)
+            found = self
+            if target.precision < self.format.precision:
+                found = RunningErrorAlgebra(target.name)
+                found.exact = self.exact
+            self._narrower[name] = found
+        return self._narrower[name]
+
+    def taken(self, value: Any) -> Any:
+        """A number of another format as one of this algebra, with the spread it has."""
+        if not isinstance(value, Running) or value.algebra is self:
+            return value
+        return Running(self, value.exact, value.spread)
 
     def is_finite(self, value: Any) -> bool:
         """Whether the exact value is finite."""

@@ -23,24 +23,34 @@ from diffkit.tensor.sweep import pushforward
 NAME = "closed form"
 GROUP = "closed form"
 #: A constant of the program is read as the simplest number that rounds to it; its derivative
-#: then differs from the program's by about this much, relative.
-CONSTANTS = 1e-9
+#: then differs from the program's by about this much, relative.  Notes name the narrow ones.
+CONSTANTS = {"bfloat16": 2.0**-2, "float16": 2.0**-5, "float32": 2.0**-18, "": 1e-9}
 #: Of entries up to this size float64 holds the squares and cubes.
 LARGEST = 1e100
 EPS = 2.0**-52
 
 
-def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
+def estimate(subject: Subject, probe: Probe, order: int = 1, dtype: str = "float64") -> Estimate:
     """The derivative of the lifted formula at the probe's point.
+
+    Args:
+        subject: The function.
+        probe: The question.
+        order: Order of the derivative.
+        dtype: Precision of the program asked about; what it draws in float64 is that program's.
 
     Raises:
         UnsupportedPrimitive: the function cannot be lifted.
         UsageError: a higher derivative of a function that joins the entries of arrays.
     """
+    with compat.asked_in_x64() if dtype == "float64" else compat.x64():
+        return _estimate(subject, probe, order)
+
+
+def _estimate(subject: Subject, probe: Probe, order: int) -> Estimate:
     if subject.apart is not None:
         return _of_parts(subject, probe, order)
-    with compat.x64():
-        formula = lift(subject.renamed(subject.call), *subject.values)
+    formula = lift(subject.renamed(subject.call), *subject.values)
     variable = subject.variable.replace(".", "_")
     if not formula.is_elementwise or not _is_entry(probe):
         return _of_arrays(formula, variable, probe, order)
@@ -58,7 +68,7 @@ def estimate(subject: Subject, probe: Probe, order: int = 1) -> Estimate:
         found = balls.enclose(attempt)
     except Singular as singular:
         return Estimate(float("nan"), ErrorBound({"enclosure": 0.0}), note=singular.kind)
-    read = CONSTANTS * abs(found.value) if formula.notes else 0.0
+    read = _read(formula) * abs(found.value)
     return Estimate(
         found.value, ErrorBound({"enclosure": found.high - found.low, "constants": read})
     )
@@ -69,19 +79,18 @@ def _of_parts(subject: Subject, probe: Probe, order: int) -> Estimate:
     assert subject.apart is not None
     leaves = [*split(probe.leaves[0], subject.parts).values(), *probe.leaves[1:]]
     tangents = list(split(probe.tangent, subject.parts).values())
-    with compat.x64():
-        formula = lift(subject.apart, *leaves)
+    formula = lift(subject.apart, *leaves)
     moved = {x: var(f"d{x.name}", x.shape) for x in formula.inputs[: len(tangents)]}
     node = pushforward(formula.whole, moved)
     along = replace(formula, node=node, inputs=(*formula.inputs, *moved.values()), name="")
-    return _evaluated(along, leaves, tangents, probe.cotangent, order, bool(formula.notes))
+    return _evaluated(along, leaves, tangents, probe.cotangent, order, _read(formula))
 
 
 def _of_arrays(formula: Formula, variable: str, probe: Probe, order: int) -> Estimate:
     """The directional derivative of a function that joins the entries of arrays."""
     along = tangent_of(formula, variable)
     leaves, tangents = probe.leaves, [probe.tangent]
-    return _evaluated(along, leaves, tangents, probe.cotangent, order, bool(formula.notes))
+    return _evaluated(along, leaves, tangents, probe.cotangent, order, _read(formula))
 
 
 def _evaluated(
@@ -90,7 +99,7 @@ def _evaluated(
     tangents: Sequence[np.ndarray],
     cotangent: np.ndarray,
     order: int,
-    has_constants: bool,
+    read: float,
 ) -> Estimate:
     """A directional derivative in float64; its bound is what 4 ulps of the arguments change."""
     if order > 1:
@@ -104,18 +113,26 @@ def _evaluated(
         else leaf
         for leaf in leaves
     ]
-    with compat.x64():
-        here, there = (np.asarray(along(*some, *tangents), dtype=float) for some in (leaves, moved))
+    here, there = (np.asarray(along(*some, *tangents), dtype=float) for some in (leaves, moved))
     value, other = (float(np.sum(cotangent * each)) for each in (here, there))
     size = float(np.sum(np.abs(cotangent * here)))
     spread = 32 * abs(other - value) + 256 * EPS * size
-    read = CONSTANTS * abs(value) if has_constants else 0.0
-    return Estimate(value, ErrorBound({"conditioning": spread, "constants": read}))
+    # the arguments' conditioning stands for that of narrow constants
+    constants = read * abs(value) + (read * spread / (128 * EPS) if read > CONSTANTS[""] else 0.0)
+    return Estimate(value, ErrorBound({"conditioning": spread, "constants": constants}))
 
 
 def _may_overflow(leaf: np.ndarray) -> bool:
     """Whether a power of an entry may leave the range of float64."""
     return leaf.dtype.kind == "f" and bool(np.any(np.abs(leaf) > LARGEST))
+
+
+def _read(formula: Formula) -> float:
+    """How far constants of a formula may be from the program's, relative."""
+    if not formula.notes:
+        return 0.0
+    named = [name for name in CONSTANTS if any(f"{name} constant" in n for n in formula.notes)]
+    return CONSTANTS[named[0] if named else ""]
 
 
 def _is_entry(probe: Probe) -> bool:

@@ -58,9 +58,10 @@ class Measured:
     @cached_property
     def _program(self) -> Callable[..., Any]:
         """phi at many t, compiled once for all probes."""
+        what = self.subject.widened(self.dtype)
 
         def values(t: Any, leaves: Any, tangent: Any, cotangent: Any) -> Any:
-            return jax.vmap(self.subject.line(leaves, tangent, cotangent))(t)
+            return jax.vmap(what.line(leaves, tangent, cotangent))(t)
 
         return jax.jit(values)
 

@@ -322,7 +322,7 @@ def against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answ
         return _with(answer, "unsure", "differences disagree", allowed)
     rows = [_row(answer, Measured.name, Measured.group, answer.true_value, answer.order)]
     try:
-        second = closed_form.estimate(what, answer.probe, answer.order)
+        second = closed_form.estimate(what, answer.probe, answer.order, answer.dtype)
     except DiffkitError as error:
         return _with(answer, "unsure", f"no second witness: {str(error).splitlines()[0]}", allowed)
     sides = abs(second.value - answer.true_value) <= allowed.value + second.bound.value
@@ -371,7 +371,7 @@ def _kink(what: Subject, oracle: Oracle, answer: Answer, order: int, is_judged: 
     if left is None or right is None or left.is_infinite or right.is_infinite:
         return _with(answer, "unsure", "one-sided derivatives differ and one is infinite")
     low, high = min(left.low, right.low), max(left.high, right.high)
-    slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(low), abs(high))
+    slack = 8 * what.coarsest(answer.dtype) * max(abs(low), abs(high))
     allowed = ErrorBound({"rounding": slack})
     note = f"kink: one-sided derivatives {left.value:g} and {right.value:g}"
     if low - slack <= answer.value <= high + slack:

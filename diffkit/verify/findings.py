@@ -301,7 +301,7 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     """A loss of half the digits that the conditioning of the derivative does not explain."""
     true = answer.true_value
     limits = jnp.finfo(answer.dtype)
-    eps, tiny = float(limits.eps), float(limits.tiny)
+    eps, tiny = max(float(limits.eps), what.coarsest(answer.dtype)), float(limits.tiny)
     if true == 0 or abs(true) < 1e4 * tiny:
         return []
     if answer.measured and answer.allowed is not None and answer.error <= answer.allowed.value:

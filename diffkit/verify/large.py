@@ -151,8 +151,10 @@ class _Programs:
 
     @cached_property
     def _line(self) -> Callable[..., Any]:
+        what = self.what.widened(self.dtype)
+
         def phi(t: Any, leaves: Any, u: Any, cotangent: Any) -> Any:
-            return self.what.line(leaves, u, cotangent)(t)
+            return what.line(leaves, u, cotangent)(t)
 
         return jax.jit(phi)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from diffkit.bridge.capped import capped, has_open_loop
 from diffkit.bridge.formula import Formula
-from diffkit.bridge.joined import joined
+from diffkit.bridge.joined import joined, single
 from diffkit.bridge.subject import Subject, subject
 from diffkit.bridge.transforms import TRANSFORMS, check_names
 from diffkit.core.claim import Claim
@@ -122,7 +122,7 @@ def _subject(
     """The function of one differentiated array; a pytree is joined to one."""
     whole = joined(f, args, kwargs, wrt) if args or kwargs else None
     if whole is None:
-        return subject(f, args, kwargs, wrt)
+        return subject(f, args, kwargs, single(f, args, kwargs, wrt))
     found = subject(whole.function, whole.arguments, {}, 0)
     return replace(found, function=f, notes=whole.notes, parts=whole.parts, apart=whole.apart)
 
