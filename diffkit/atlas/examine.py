@@ -6,7 +6,8 @@ end, and the entry says which did not.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from math import isfinite, nan
 from typing import Any
@@ -122,21 +123,17 @@ class _Survey:
             return
         try:
             for dtype in FORMATS:
-                points = accuracy.sample(POINTS, dtype)
-                self.found_accuracy += accuracy.measure(self.what, points, (dtype,))
+                with _half_precision_may_be_missing(dtype):
+                    points = accuracy.sample(POINTS, dtype)
+                    self.found_accuracy += accuracy.measure(self.what, points, (dtype,))
         except (UnsupportedPrimitive, UnsupportedFunction):
             self.is_measured = True
             self._accuracy_here("float32")  # differences in float64 see that far, no farther
 
     def _accuracy_here(self, dtype: str) -> None:
-        try:
+        answers: list[Answer] = []
+        with _half_precision_may_be_missing(dtype):
             answers = ask(self.what, dtype, [self.what.values], 1, 1, 0)
-        except DiffkitError:
-            raise
-        except (TypeError, ValueError, NotImplementedError):
-            if dtype in TRAP_DTYPES:
-                raise
-            return  # many functions of arrays have no half precision
         self.is_measured |= any(answer.measured for answer in answers)
         for mode in (reverse.NAME, forward.NAME):
             mine = [answer for answer in answers if answer.mode == mode]
@@ -217,6 +214,18 @@ class _Survey:
             groups=tuple(dict.fromkeys(str(row.group) for row in answer.rows)),
             reproducer=shown,
         )
+
+
+@contextmanager
+def _half_precision_may_be_missing(dtype: str) -> Generator[None]:
+    """Pass over what JAX raises for a format it does not support in a function."""
+    try:
+        yield
+    except DiffkitError:
+        raise
+    except (TypeError, ValueError, NotImplementedError):
+        if dtype in TRAP_DTYPES:
+            raise
 
 
 def _key(trap: Trap) -> tuple[Any, ...]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import connection, get_context
+from multiprocessing import connection, get_context, parent_process
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ START = 120.0
 _POLL = 0.5
 #: Bytes a process may hold: with two of them a machine of 16 GiB goes on working.
 MEMORY = 6 * 2**30
+#: Bytes after which an idle process is replaced: JAX keeps every program it has compiled.
+RECYCLED = 3 * 2**29
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,8 @@ def _serve(pipe: Any, seconds: float) -> None:
     from diffkit.core.scheduler import guard_scheduler
 
     guard_scheduler()
+    # a process at work when its parent is killed must not go on alone
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     from diffkit.atlas.survey import look_up
 
     while True:
@@ -157,9 +161,21 @@ def _serve(pipe: Any, seconds: float) -> None:
             return
         before = threading.active_count()
         text = look_up(name, seconds)
-        # a call that never returns still runs in a thread: a new process takes over
-        is_last = threading.active_count() > before
+        # a call that never returns still runs in a thread, an interrupted trace may leave JAX in
+        # between, and compiled programs are never given back: a new process takes over
+        is_last = (
+            threading.active_count() > before
+            or "not finished within" in text
+            or _memory(os.getpid()) > RECYCLED
+        )
         with suppress(OSError):  # the parent is gone: nothing comes through the pipe any more
             pipe.send((text, is_last))
         if is_last:
             os._exit(0)  # the thread does not end when it is asked to
+
+
+def _die_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        connection.wait([parent.sentinel])
+        os._exit(1)

@@ -245,6 +245,8 @@ class GermAlgebra:
 
     def lifted(self, value: Any) -> Germ:
         """Return `value` itself if it is a germ, else the constant."""
+        if isinstance(value, Undecidable):  # a comparison nobody could decide, used as a number
+            raise value
         return value if isinstance(value, Germ) else self.constant(value)
 
     def apply(self, name: str, *arguments: Any) -> Germ:

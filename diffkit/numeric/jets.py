@@ -161,6 +161,8 @@ class JetAlgebra:
 
     def lifted(self, value: Any) -> Jet:
         """Return `value` itself if it is a jet, else the constant."""
+        if isinstance(value, Undecidable):  # a comparison nobody could decide, used as a number
+            raise value
         return value if isinstance(value, Jet) else self.constant(value)
 
     # Arithmetic: exact where both numbers are, so that constants of a program stay rational.

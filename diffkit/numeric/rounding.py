@@ -203,6 +203,8 @@ class RunningErrorAlgebra:
 
     def lifted(self, value: Any) -> Running:
         """Return `value` itself if it is a running error, else the constant; truths are 0 and 1."""
+        if isinstance(value, Undecidable):
+            raise value
         if isinstance(value, Ambiguous):
             return self.select(value, self.constant(1), self.constant(0))
         return value if isinstance(value, Running) else self.constant(value)

@@ -29,8 +29,9 @@ from diffkit.core.errors import UsageError
 from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.numeric.ulps import FORMATS, exponent_uniform, float_format, spacing
 from diffkit.oracles import forward, reverse
+from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
-from diffkit.verify.answers import PRIMAL, primal_row
+from diffkit.verify.answers import PRIMAL, Answer, primal_row
 from diffkit.verify.modes import mode_error
 from diffkit.verify.tolerance import Tolerance
 
@@ -284,3 +285,44 @@ def _condition(run: _Run, number: int, truth: float) -> float:
     if following is None or truth == 0 or not isfinite(following.value):
         return 0.0
     return abs(float(run.xs[number]) * following.value / truth)
+
+
+def condition(what: Subject, answer: Answer, order: int) -> float:
+    """|x g'/g| of the derivative g at an answer: what rounding the argument alone costs."""
+    oracle = Measured if answer.measured else Rigorous
+    following = oracle(what, answer.dtype).enclosure(answer.probe, order + 1)
+    if following.derivative is None or answer.true_value == 0:
+        return 0.0
+    x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
+    return abs(x * following.derivative.value / answer.true_value)
+
+
+def digits(what: Subject, answers: Sequence[Answer]) -> str:
+    """The largest error of answers in units in the last place, and what explains it.
+
+    Args:
+        what: The function.
+        answers: Of one mode and dtype; those at kinks and by differences are left out.
+
+    Returns:
+        "1.5 ulp, accurate", or "5e+03 ulp, unstable (condition 0.8)"; "" without any answer.
+    """
+    compared = [
+        each
+        for each in answers
+        if each.truth.kind == "smooth" and each.outcome != "out of domain" and not each.measured
+    ]
+    if not compared:
+        return ""
+    errors = [ulps_of(each.value, each.true_value, each.dtype) for each in compared]
+    worst = int(np.argmax(errors))
+    told = f"{errors[worst]:.2g} ulp"
+    if errors[worst] <= ACCURATE:
+        return f"{told}, accurate"
+    shown = compared[worst]
+    found = condition(what, shown, shown.order)
+    if errors[worst] <= ACCURATE * (1 + found):
+        explained: Class = "ill-conditioned"
+    else:
+        explained = "wrong" if shown.outcome == "disagrees" else "unstable"
+    return f"{told}, {explained} (condition {found:.2g})"

@@ -22,6 +22,7 @@ from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.oracles import closed_form, forward, high_precision, reverse
 from diffkit.oracles.measured import Measured
 from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.joint_kinks import joint_kink
 from diffkit.verify.modes import mode_error
 from diffkit.verify.overflow import SAID, first_overflow
 from diffkit.verify.tolerance import Tolerance
@@ -35,6 +36,8 @@ MOST_PROBES = 3
 PRIMAL = "primal"
 #: AD in a narrower type may lose this many units where no running bound can be given.
 UNBOUNDED_ULPS = 1024.0
+#: Where the derivative is 0, so many units of the size its terms have.
+CANCELLED_ULPS = 16.0
 #: `lax.custom_root` of a problem without a root returns a number all the same.
 ITERATED = "a custom rule of an iteration holds only where the iteration has converged"
 
@@ -314,7 +317,10 @@ def against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answ
     """Where balls have no row: differences and the closed form together may refute."""
     derivative = answer.truth.derivative
     width = derivative.high - derivative.low if derivative is not None else inf
-    loss = UNBOUNDED_ULPS * float(jnp.finfo(answer.dtype).eps) * abs(answer.true_value)
+    eps = float(jnp.finfo(answer.dtype).eps)
+    loss = UNBOUNDED_ULPS * eps * abs(answer.true_value)
+    if derivative is not None and derivative.low <= 0 <= derivative.high:
+        loss += CANCELLED_ULPS * eps * _natural_size(what, answer)  # terms that cancel to 0
     allowed = free + ErrorBound({"differences": width, "rounding": loss})
     if answer.error <= allowed.value:
         return _with(answer, "agrees", "by differences", allowed)
@@ -333,12 +339,19 @@ def against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answ
     return replace(_with(answer, "disagrees", "", allowed), rows=tuple(rows))
 
 
+def _natural_size(what: Subject, answer: Answer) -> float:
+    """|f|/|x|: how large the terms of a derivative are that is 0 itself."""
+    x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
+    return abs(answer.primal) / x if x > 0 and isfinite(answer.primal) else 0.0
+
+
 def _disagreement(
     what: Subject, rigorous: Oracle, answer: Answer, order: int, is_judged: bool
 ) -> Answer:
     """Confirm by balls at doubled precision and by difference quotients in many digits."""
-    if not is_judged:
-        return answer
+    element = _element(what, answer, order)
+    if element is not None or not is_judged:
+        return element or answer
     if not answer.is_given and has_iterated_rule(what.jaxpr(answer.dtype)):
         return _with(answer, "out of domain", ITERATED)
     again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
@@ -356,6 +369,20 @@ def _disagreement(
     if kept and sides_with_truth and contradicts_ad:
         return replace(answer, rows=tuple(rows))
     return _with(answer, "unsure", "the witnesses do not agree on the truth")
+
+
+def _element(what: Subject, answer: Answer, order: int) -> Answer | None:
+    """AD's answer as an element of the subdifferential where several entries tie; else None."""
+    if order > 1 or not isfinite(answer.value) or answer.truth.kind != "smooth":
+        return None
+    kink = joint_kink(what, answer.probe)
+    if kink is None or kink.left is None or kink.right is None:
+        return None
+    slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(kink.left.low), abs(kink.right.high))
+    if not kink.left.low - slack <= answer.value <= kink.right.high + slack:
+        return None
+    allowed = ErrorBound({"rounding": slack})
+    return _with(replace(answer, truth=kink), "agrees", f"kink: {kink.note}", allowed)
 
 
 def _infinite(answer: Answer) -> Answer:

@@ -17,10 +17,11 @@ from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
-from diffkit.oracles.measured import Measured
-from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.accuracy import condition
+from diffkit.verify.joint_kinks import NOTE as JOINT
 from diffkit.verify.overflow import SAID, out_of_range
 from diffkit.verify.remedy import series
+from diffkit.verify.rewriting import stable_form
 
 Answer = Any
 #: Larger arrays are told by their shape.
@@ -185,7 +186,7 @@ def _wrong(what: Subject, answer: Answer, order: int, severity: Severity) -> Fin
     where = first.line if first is not None else ""
     remedy = ""
     if kind in ("wrong-limit", "nan-gradient") and answer.truth.kind == "smooth":
-        remedy = series(what, answer.probe, answer.dtype, order) or ""
+        remedy = _mend(what, answer, order)
     return Finding(
         kind,
         severity,
@@ -238,11 +239,13 @@ def _kink(what: Subject, answer: Answer, order: int) -> Finding:
     places = delicate_places(what, answer)
     left, right = answer.left, answer.right
     element = ", an element of the subdifferential" if answer.outcome == "agrees" else ""
+    told = f"the one-sided derivatives are {left:g} and {right:g}"
+    if answer.truth.note == JOINT:
+        told = f"entries tie: the derivative lies between {left:g} and {right:g} nearby"
     return Finding(
         "kink",
         "note",
-        f"at {place(what, answer.probe)} the one-sided derivatives are {left:g} and {right:g}; "
-        f"JAX's convention gives {answer.value:g}{element}",
+        f"at {place(what, answer.probe)} {told}; JAX's convention gives {answer.value:g}{element}",
         where=places[0].line if places else "",
         point=point_of(what, answer.probe),
         order=order,
@@ -309,7 +312,7 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
     lost = answer.error / abs(true)
     if lost <= (_LOST_ULPS * eps if answer.is_given else eps**_LOST):
         return []
-    if lost <= 64 * eps * (1 + _condition(what, answer, order)):
+    if lost <= 64 * eps * (1 + condition(what, answer, order)):
         return []
     at = place(what, answer.probe)
     if answer.value == 0:
@@ -338,30 +341,25 @@ def _size_of(lost: float, eps: float) -> str:
 def _accuracy_finding(
     kind: str, what: Subject, answer: Answer, order: int, message: str, lost: float
 ) -> Finding:
-    remedy = series(what, answer.probe, answer.dtype, order) if kind == "cancellation" else None
     return Finding(
         kind,
         "warning",
         message,
-        remedy=remedy or "",
+        remedy=_mend(what, answer, order),
         point={**point_of(what, answer.probe), "relative error": lost},
         order=order,
         dtype=answer.dtype,
     )
 
 
+def _mend(what: Subject, answer: Answer, order: int) -> str:
+    """A series or a stable form that was run, "" where neither helps."""
+    asked = what, answer.probe, answer.dtype, order
+    return series(*asked) or stable_form(*asked) or ""
+
+
 def _near(what: Subject, answer: Answer) -> float:
     return float(np.ravel(answer.probe.leaves[what.wrt])[0])
-
-
-def _condition(what: Subject, answer: Answer, order: int) -> float:
-    """|x t'/t|: what rounding the argument alone costs."""
-    oracle = Measured if answer.measured else Rigorous
-    following = oracle(what, answer.dtype).enclosure(answer.probe, order + 1)
-    if following.derivative is None or answer.true_value == 0:
-        return 0.0
-    x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
-    return abs(x * following.derivative.value / answer.true_value)
 
 
 def _loss(finding: Finding) -> float:

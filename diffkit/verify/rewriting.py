@@ -5,10 +5,8 @@ The function is read as a formula and rewritten by the named rules of `symbolic.
 the function it came from, at the point and around it.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from math import inf, isfinite
-from typing import Any
 
 import numpy as np
 
@@ -27,6 +25,8 @@ from diffkit.verify.accuracy import ulps_of
 MOST_ULPS = 32.0
 #: and by so many times less than the function as it is written.
 GAIN = 8.0
+#: Points at which a form is tried, per format and order.
+MOST_TRIED = 4
 #: Relative distances of the points around the user's at which the form is tried.
 AROUND = (0.0, 2.0**-6, -(2.0**-6), 2.0**-3, -(2.0**-3))
 
@@ -45,12 +45,16 @@ def stable_form(what: Subject, probe: Probe, dtype: str, order: int = 1) -> str 
     rewritten = _rewritten(what)
     if rewritten is None:
         return None
-    text, call = rewritten
+    text, mended = rewritten
+    tried = what.memo.setdefault(("stable form tried", dtype, order), [])
+    if len(tried) >= MOST_TRIED:
+        return None
+    tried.append(probe)
     probes = _around(what, probe, dtype)
     try:
         truths = [_truth(what, dtype, each, order) for each in probes]
         before = _worst(what, dtype, probes, truths, order)
-        after = _worst(replace(what, call=call), dtype, probes, truths, order)
+        after = _worst(mended, dtype, probes, truths, order)
     except DiffkitError:
         return None
     if not after <= MOST_ULPS or not before >= GAIN * max(after, 1.0):
@@ -60,15 +64,15 @@ def stable_form(what: Subject, probe: Probe, dtype: str, order: int = 1) -> str 
     return f"{text}, by {lowered}: <= {int(np.ceil(after))} ulp, not {lost}"
 
 
-def _rewritten(what: Subject) -> tuple[str, Callable[..., Any]] | None:
-    """The stable form as text and as a program; None where there is no other form."""
+def _rewritten(what: Subject) -> tuple[str, Subject] | None:
+    """The stable form as text and as a function; None where there is no other form."""
     key = "stable form"
     if key not in what.memo:
         what.memo[key] = _read(what)
     return what.memo[key]
 
 
-def _read(what: Subject) -> tuple[str, Callable[..., Any]] | None:
+def _read(what: Subject) -> tuple[str, Subject] | None:
     try:
         with compat.x64():
             formula = lift(what.renamed(what.call), *what.values)
@@ -76,7 +80,7 @@ def _read(what: Subject) -> tuple[str, Callable[..., Any]] | None:
         form = stable(plain).expr
         if form == plain:
             return None
-        return str(form), formula.lower()
+        return str(form), replace(what, call=formula.lower())
     except DiffkitError:
         return None
 

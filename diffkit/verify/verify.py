@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.bridge.capped import capped, has_open_loop
+from diffkit.bridge.complex_arguments import in_real_parts
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.joined import joined, single
 from diffkit.bridge.subject import Subject, subject
@@ -24,7 +25,17 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.symbolic.source import source
-from diffkit.verify import findings, formal, hazards, large, linearity, rules, sampling, witnesses
+from diffkit.verify import (
+    accuracy,
+    findings,
+    formal,
+    hazards,
+    large,
+    linearity,
+    rules,
+    sampling,
+    witnesses,
+)
 from diffkit.verify.answers import Answer, ask, ask_beside
 from diffkit.verify.replay import arguments_as_data, can_be_given, reference
 
@@ -120,11 +131,24 @@ def _subject(
     f: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any], wrt: Any
 ) -> Subject:
     """The function of one differentiated array; a pytree is joined to one."""
-    whole = joined(f, args, kwargs, wrt) if args or kwargs else None
+    real = in_real_parts(f, args, kwargs)
+    whole = joined(real.function, real.args, real.kwargs, wrt) if args or kwargs else None
     if whole is None:
-        return subject(f, args, kwargs, single(f, args, kwargs, wrt))
+        found = subject(
+            real.function,
+            real.args,
+            real.kwargs,
+            single(real.function, real.args, real.kwargs, wrt),
+        )
+        return replace(found, function=f, notes=(*found.notes, *real.notes))
     found = subject(whole.function, whole.arguments, {}, 0)
-    return replace(found, function=f, notes=whole.notes, parts=whole.parts, apart=whole.apart)
+    return replace(
+        found,
+        function=f,
+        notes=(*whole.notes, *real.notes),
+        parts=whole.parts,
+        apart=whole.apart,
+    )
 
 
 def _ask(
@@ -356,8 +380,15 @@ def _summary(what: Subject, answers: Sequence[Answer]) -> tuple[Evidence, ...]:
                 error=worst_one.error if isfinite(worst_one.error) else None,
                 allowed=worst_one.allowed,
                 dtype=dtype,
-                note=f"{agreeing} of {len(some)} points agree"
-                + (f"; {worst_one.note}" if worst_one.note else ""),
+                note="; ".join(
+                    each
+                    for each in (
+                        f"{agreeing} of {len(some)} points agree",
+                        accuracy.digits(what, [a for a in some if a.is_given] or some),
+                        worst_one.note,
+                    )
+                    if each
+                ),
             )
         )
     return tuple(rows)

@@ -1,5 +1,6 @@
 """The sweep: names, resuming after a kill, processes that hang or die, two sweeps at once."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -72,13 +74,28 @@ def test_a_sweep_that_was_killed_goes_on_where_it_was(tmp_path):
         if path.exists() and len(cells(path)) >= 2:
             break
         time.sleep(0.2)
-    os.killpg(process.pid, signal.SIGKILL)
+    os.kill(process.pid, signal.SIGKILL)  # the parent alone: its workers notice
     process.wait()
+    deadline = time.monotonic() + 30
+    while _members(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not _members(process.pid)
     before = cells(path)
     assert len(before) >= 2
     found = sweep(list(before), ledger=path, stream=None)
     assert {entry.name for entry in found.entries} | set(found.unlisted) == set(before)
     assert cells(path) == before  # nothing was computed again
+
+
+def _members(group):
+    """Processes of a group that still run."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = status.read_text(encoding="utf-8").rpartition(")")[2].split()
+            if int(fields[2]) == group and fields[0] != "Z":
+                found.append(status)
+    return found
 
 
 def stub(pipe, seconds, behave):

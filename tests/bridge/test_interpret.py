@@ -343,3 +343,12 @@ def test_a_comparison_of_an_undecided_truth_value_stays_undecided():
     assert verdict_at.status == "undecided"  # the value jumps there
     assert dk.verify(jnp.mod, 0.5, 0.3).ok
     assert dk.verify(program, 0.5, 0.3).ok
+
+
+def test_a_position_among_undecided_truth_values_stays_undecided():
+    # jnp.piecewise takes the argmax of its conditions
+    def bent(x):
+        return jnp.piecewise(x, [x < 1.0, x >= 1.0], [jnp.sin, jnp.cos])
+
+    assert dk.verify(bent, 0.5).ok
+    assert dk.verify(bent, 1.0).status in ("undecided", "supported")
