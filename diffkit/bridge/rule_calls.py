@@ -62,7 +62,8 @@ class RuleCall:
         file, number = compat.definition(self.eqn)
         if not file or "jax" in PurePath(file).parts[:-1]:
             return self.line
-        return f"{PurePath(file).name}:{number}"
+        # a notebook or an interpreter has lines, but no file
+        return f"line {number}" if file.startswith("<") else f"{PurePath(file).name}:{number}"
 
     @property
     def parameters(self) -> tuple[str, ...]:
