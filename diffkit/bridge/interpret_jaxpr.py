@@ -26,6 +26,14 @@ from diffkit.backend.compat import (
     x64,
 )
 from diffkit.bridge import interpret_arrays as arrays
+from diffkit.bridge.interpret_complex import (
+    COMPLEX_RULES,
+    SHARED,
+    Pair,
+    is_complex,
+    pairs,
+    part_of,
+)
 from diffkit.bridge.interpret_rules import RULES
 from diffkit.core.errors import Undecidable, UnsupportedPrimitive, UsageError
 from diffkit.numeric.algebra import Algebra
@@ -71,7 +79,7 @@ def supported() -> tuple[str, ...]:
 
 
 def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
-    found = arrays.numbers(value, aval.dtype, algebra)
+    found = _numbers(value, aval.dtype, algebra)
     if np.shape(found) != tuple(aval.shape):
         raise UsageError(f"an argument has shape {np.shape(found)}, the jaxpr wants {aval.shape}")
     return found
@@ -80,12 +88,12 @@ def _input(value: Any, aval: Any, algebra: Algebra) -> Any:
 def _evaluate(opened: Any, constants: Sequence[Any], inputs: Values, algebra: Algebra) -> Values:
     env: dict[Any, Any] = {}
     for var, value in zip(opened.constvars, constants, strict=True):
-        env[var] = arrays.numbers(value, var.aval.dtype, algebra)
+        env[var] = _numbers(value, var.aval.dtype, algebra)
     env.update(zip(opened.invars, inputs, strict=True))
 
     def read(atom: Any) -> Any:
         if is_literal(atom):
-            return arrays.numbers(atom.val, atom.aval.dtype, algebra)
+            return _numbers(atom.val, atom.aval.dtype, algebra)
         return env[atom]
 
     for number, eqn in enumerate(opened.eqns):
@@ -116,7 +124,7 @@ def _results(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
             return _evaluate(opened, constants, values, algebra)
     if any(map(is_key, values)):
         return _by_jax(eqn, values, algebra)
-    rule = RULES.get(name)
+    rule = _row_of(eqn)
     if rule is None:
         if _is_discrete(values):
             return _by_jax(eqn, values, algebra)
@@ -136,6 +144,7 @@ def _in_own_format(eqn: Any, algebra: Algebra) -> Algebra:
     """The algebra of an equation: numbers that round do so in the type of its result."""
     in_format = getattr(algebra, "in_format", None)
     dtype = eqn.outvars[0].aval.dtype
+    dtype = part_of(dtype) if is_complex(dtype) else dtype
     if in_format is None or eqn.primitive.name == "convert_element_type":
         return algebra  # a conversion is told its type
     return in_format(dtype) if not is_key_type(dtype) and arrays.is_real(dtype) else algebra
@@ -145,7 +154,25 @@ def _taken(value: Any, algebra: Any, other: Any) -> Any:
     """An array of numbers of another format as numbers of this one."""
     if algebra is other or not _is_of_numbers(value):
         return value
-    return arrays.elementwise(algebra.taken, value)
+    return arrays.elementwise(lambda entry: _of_format(entry, algebra), value)
+
+
+def _of_format(entry: Any, algebra: Any) -> Any:
+    if isinstance(entry, Pair):
+        return Pair(algebra.taken(entry.re), algebra.taken(entry.im))
+    return algebra.taken(entry)
+
+
+def _row_of(eqn: Any) -> arrays.Rule | None:
+    """The row of a primitive, on complex numbers where it takes or gives some."""
+    name = eqn.primitive.name
+    if not any(is_complex(atom.aval.dtype) for atom in (*eqn.invars, *eqn.outvars)):
+        return RULES.get(name)
+    return COMPLEX_RULES.get(name, RULES.get(name) if name in SHARED else None)
+
+
+def _numbers(value: Any, dtype: Any, algebra: Algebra) -> Any:
+    return pairs(value, algebra) if is_complex(dtype) else arrays.numbers(value, dtype, algebra)
 
 
 def _is_of_numbers(value: Any) -> bool:
@@ -162,7 +189,7 @@ def _by_jax(eqn: Any, values: Values, algebra: Algebra) -> Values:
     with x64():
         found = run_equation(eqn, values)
     return [
-        arrays.numbers(each if is_key(each) else np.asarray(each), var.aval.dtype, algebra)
+        _numbers(each if is_key(each) else np.asarray(each), var.aval.dtype, algebra)
         for each, var in zip(found, eqn.outvars, strict=True)
     ]
 

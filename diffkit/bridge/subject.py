@@ -104,6 +104,11 @@ class Subject:
                 f"{self.name} returns {len(leaves)} arrays; judge one at a time, "
                 "for example lambda x: f(x)[0]"
             )
+        if jnp.issubdtype(leaves[0].dtype, jnp.complexfloating):
+            raise UsageError(
+                f"{self.name} returns complex values; judge a real function of them, for example "
+                "lambda z: f(z).real"
+            )
         if not jnp.issubdtype(leaves[0].dtype, jnp.floating):
             raise UsageError(
                 f"{self.name} returns {leaves[0].dtype} values; only real floating-point results "

@@ -4,7 +4,7 @@ A disagreement is one only when a second group sides with the balls, and the bal
 at doubled precision; anything less is unsure.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite, isinf, isnan, nan
 from typing import Any
@@ -354,7 +354,12 @@ def _disagreement(
         return element or answer
     if not answer.is_given and has_iterated_rule(what.jaxpr(answer.dtype)):
         return _with(answer, "out of domain", ITERATED)
-    again = rigorous.enclosure(answer.probe, order, DOUBLED_LADDER)
+    again = _once(
+        what,
+        answer.probe,
+        f"{answer.dtype}, doubled, {order}",
+        lambda: rigorous.enclosure(answer.probe, order, DOUBLED_LADDER),
+    )
     first, second_look = answer.truth.derivative, again.derivative
     kept = first is not None and second_look is not None and second_look.overlaps(first)
     rows = [_row(answer, "germs of balls", "rigorous", answer.true_value, order)]
@@ -371,11 +376,20 @@ def _disagreement(
     return _with(answer, "unsure", "the witnesses do not agree on the truth")
 
 
+def _once(what: Subject, probe: Probe, name: str, ask: Callable[[], Any]) -> Any:
+    """What a witness says of a probe, asked once for all modes of AD."""
+    key = name, id(probe)
+    if key not in what.memo:
+        # the probe is kept, so that its identity is not given to another one
+        what.memo[key] = probe, ask()
+    return what.memo[key][1]
+
+
 def _element(what: Subject, answer: Answer, order: int) -> Answer | None:
     """AD's answer as an element of the subdifferential where several entries tie; else None."""
     if order > 1 or not isfinite(answer.value) or answer.truth.kind != "smooth":
         return None
-    kink = joint_kink(what, answer.probe)
+    kink = _once(what, answer.probe, "joint kink", lambda: joint_kink(what, answer.probe))
     if kink is None or kink.left is None or kink.right is None:
         return None
     slack = 8 * float(jnp.finfo(answer.dtype).eps) * max(abs(kink.left.low), abs(kink.right.high))

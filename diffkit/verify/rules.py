@@ -119,7 +119,11 @@ def told_once(notices: Sequence[Finding], reports: Sequence[Report]) -> list[Fin
         for each in report.findings:
             local.setdefault((each.kind, each.where), each)
     found = []
+    mismatch = next((each for each in local.values() if each.kind == "rule-mismatch"), None)
     for notice in notices:
+        is_limit = (notice.kind, notice.severity, notice.order) == ("wrong-limit", "wrong", 1)
+        if is_limit and mismatch is not None:  # a tie beside it is not what is wrong
+            notice = replace(notice, kind=mismatch.kind, message=mismatch.message, remedy="")
         culprit = next((each for each in local.values() if each.kind == notice.kind), None)
         is_whole = notice.kind in KINDS and notice.severity == "wrong" and notice.order == 1
         if is_whole and culprit is not None:
