@@ -31,6 +31,7 @@ class Joined:
         apart: The same function of the leaves in the vector, each by itself, and the others.
         parts: Path and shape of each leaf in the vector.
         notes: What is fixed.
+        others: Paths of the leaves that are not in the vector.
     """
 
     function: Callable[..., Any]
@@ -38,6 +39,7 @@ class Joined:
     arguments: tuple[Any, ...]
     parts: tuple[Part, ...]
     notes: tuple[str, ...]
+    others: tuple[str, ...] = ()
 
 
 def joined(
@@ -82,7 +84,8 @@ def joined(
     first = _vector([values[path] for path in paths])
     listed = ", ".join(f"{path} {'x'.join(map(str, shape)) or 'a number'}" for path, shape in parts)
     notes = (*notes, f"{title} is all of {listed}" if len(parts) <= 8 else _summary(title, parts))
-    return Joined(function, apart, (first, *(values[name] for name in others)), parts, notes)
+    arguments = first, *(values[name] for name in others)
+    return Joined(function, apart, arguments, parts, notes, tuple(others))
 
 
 def single(

@@ -145,6 +145,7 @@ def _subject(
     return replace(
         found,
         function=f,
+        names=(found.names[0], *whole.others),
         notes=(*whole.notes, *real.notes),
         parts=whole.parts,
         apart=whole.apart,
