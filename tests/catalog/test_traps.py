@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from diffkit.catalog.traps import TRAPS, judge_trap
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DiffkitError, TimeLimitExceeded
 from diffkit.core.finding import KINDS
 from diffkit.verify.verify import verify
 
@@ -48,9 +48,14 @@ def parameters():
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("row", parameters())
 def test_what_is_found_stays_found(row):
-    judged = judge_trap(row)
+    status, kinds = recorded()[row.name]
+    try:
+        judged = judge_trap(row)
+    except TimeLimitExceeded:
+        if status != "error":
+            raise
+        pytest.xfail("XLA compiles it for longer than a question may take; the record says so")
     assert not judged.is_false_alarm, judged.verdict.explain()
-    _, kinds = recorded()[row.name]
     if row.kinds and set(kinds.split()) & set(row.kinds):
         assert judged.is_named, judged.verdict.explain()
 
