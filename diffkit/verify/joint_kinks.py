@@ -10,6 +10,7 @@ from math import isfinite
 
 import numpy as np
 
+from diffkit.backend import compat
 from diffkit.bridge.subject import Probe, Subject
 from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.oracles.rigorous import Rigorous
@@ -19,6 +20,11 @@ SAMPLES = 8
 DISTANCE = 2.0**-20
 #: Nearby derivatives that differ by less than this share of the largest are one derivative.
 JUMP = 2.0**-8
+#: Primitives at whose ties a function of several entries bends.
+CHOICES = frozenset(
+    "abs argmax argmin clamp cummax cummin max min reduce_max reduce_min reduce_window_max "
+    "reduce_window_min select_and_gather_add select_n sign sort top_k".split()
+)
 NOTE = "the derivatives nearby differ although no single entry has a kink"
 
 
@@ -32,6 +38,16 @@ def joint_kink(what: Subject, probe: Probe, *, seed: int = 0) -> DerivativeEnclo
     """
     if what.values[what.wrt].size < 2:
         return None  # its own one-sided derivatives say it all
+    if CHOICES.isdisjoint(compat.primitives(what.jaxpr("float64"))):
+        return None
+    key = "joint kink", id(probe), seed
+    if key not in what.memo:  # every mode that disagrees at a probe asks the same
+        # the probe is kept, so that its identity is not given to another one
+        what.memo[key] = probe, _measured(what, probe, seed)
+    return what.memo[key][1]
+
+
+def _measured(what: Subject, probe: Probe, seed: int) -> DerivativeEnclosure | None:
     oracle = Rigorous(what, "float64")
     found = []
     for moved in _nearby(probe.leaves[what.wrt], seed):
