@@ -30,7 +30,7 @@ _DEFAULTS: Mapping[str, Any] = {
     "dtypes": ["float64", "float32"],
 }
 #: Options a claim may carry into the verb.
-_OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "arguments"})
+_OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "constants", "arguments"})
 #: Entries of the arguments beyond which a test is no text to read.
 MOST_ENTRIES = 10_000
 

@@ -84,7 +84,7 @@ def check(
                 conventions=conventions,
                 points=points,
                 under=under,
-                options={"seed": seed, "budget": budget},
+                options={"seed": seed, "budget": budget, **_kept(under, constants)},
                 constants=constants,
                 **kwargs,
             )
@@ -109,6 +109,12 @@ def check(
         options=options,
     )
     return judge_question(question, seed=seed, budget=budget)
+
+
+def _kept(under: Sequence[str], constants: Mapping[str, int] | None) -> dict[str, Any]:
+    """What else the claim of a function is judged with again."""
+    kept: dict[str, Any] = {"under": list(under)} if under else {}
+    return {**kept, "constants": dict(constants)} if constants else kept
 
 
 def judge_question(

@@ -9,8 +9,9 @@ import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
@@ -20,7 +21,8 @@ from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 
 F = TypeVar("F", bound=Callable[..., Any])
-_RECORD: dict[str, dict[str, "Collected"]] = {}
+#: Module -> the import that states its claims, and these by what tells them apart.
+_RECORD: dict[str, tuple[Any, dict[Any, "Collected"]]] = {}
 #: What the code of a module may raise while it is imported.
 FAILURES = (
     TypeError,
@@ -101,11 +103,38 @@ def claim(
         if not callable(function):
             raise UsageError("@diffkit.claim decorates a function")
         module, label = function.__module__, getattr(function, "__qualname__", repr(function))
-        found = Collected(f"{module}:{label}", function, df, wrt, tuple(args), domain)
-        _RECORD.setdefault(module, {})[label] = found
+        known = _claims_of(module)
+        key = label, _positions(function), wrt  # two lambdas are two functions
+        others = {each.label for mark, each in known.items() if mark != key}
+        name = next(each for each in _labels(label, function, wrt) if each not in others)
+        known[key] = Collected(f"{module}:{name}", function, df, wrt, tuple(args), domain)
         return function
 
     return record
+
+
+def _claims_of(module: str) -> dict[Any, Collected]:
+    """The claims of a module so far; a module that is imported again states them anew."""
+    spec = getattr(sys.modules.get(module), "__spec__", None)
+    kept = _RECORD.get(module)
+    if kept is None or kept[0] is not spec:
+        kept = _RECORD[module] = spec, {}
+    return kept[1]
+
+
+def _positions(function: Any) -> tuple[Any, ...]:
+    """Where the code of a function stands, to the column."""
+    code = getattr(inspect.unwrap(function), "__code__", None)
+    return (code.co_filename, *code.co_positions()) if code is not None else ()
+
+
+def _labels(label: str, function: Any, wrt: int | str) -> Iterator[str]:
+    """Names for a claim, from the shortest on, until one is free."""
+    yield label
+    at_line = f"{label} (line {place_of(function)[1]})"
+    yield at_line
+    yield f"{label} (by {wrt})"
+    yield from (f"{at_line}, {number}" for number in count(2))
 
 
 def collect(module: ModuleType) -> list[Collected]:
@@ -119,7 +148,7 @@ def collect(module: ModuleType) -> list[Collected]:
 
 def collect_own(module: ModuleType) -> list[Collected]:
     """Every claim of one module, its submodules left out."""
-    found = list(_RECORD.get(module.__name__, {}).values())
+    found = list(_RECORD.get(module.__name__, (None, {}))[1].values())
     found += [
         Collected(f"{module.__name__}:{label}", claim=value)
         for label, value in vars(module).items()

@@ -1,6 +1,7 @@
 """Judge a saved claim again: text and importable names only, nothing is ever unpickled."""
 
 import importlib
+import inspect
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, get_args
@@ -11,10 +12,10 @@ from diffkit.core.verdict import Verdict
 
 _REFERENCE = re.compile(r"^[A-Za-z_][\w.]*:[A-Za-z_][\w.]*$")
 
-#: Keywords a claim may carry into the verb.
 #: Larger arrays are kept by their shape and dtype alone.
 MOST_ENTRIES = 10_000
-_OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "arguments"})
+#: Keywords a claim may carry into the verb.
+_OPTIONS = frozenset({"dtypes", "under", "seed", "budget", "constants", "arguments"})
 
 
 def replay(saved: Verdict) -> Verdict:
@@ -85,9 +86,24 @@ def arguments_as_data(what: Any) -> list[Any]:
 
 
 def can_be_given(what: Any) -> bool:
-    """Whether the arguments as data say everything: no pytree, nothing static or large."""
+    """Whether the arguments as data say everything: no pytree, nothing static, large or by name."""
     is_small = all(value.size <= MOST_ENTRIES for value in what.values)
-    return is_small and not what.notes and all(name.isidentifier() for name in what.names)
+    is_plain = not what.notes and all(name.isidentifier() for name in what.names)
+    return is_small and is_plain and _are_in_order(what.function, what.names)
+
+
+def _are_in_order(function: Any, names: Sequence[str]) -> bool:
+    """Whether the arguments are the first positional ones: data have no keywords."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):
+        return True  # what has no signature was called with positions alone
+    positional = [
+        p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
+    ]
+    if any(p.kind == p.VAR_POSITIONAL for p in parameters):
+        names = names[: len(positional)]
+    return list(names) == positional[: len(names)]
 
 
 def _arguments(data: Sequence[Mapping[str, Any]]) -> list[Any]:

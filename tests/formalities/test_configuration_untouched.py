@@ -38,6 +38,10 @@ VERBS = {
     "lower": 'dk.lower(dk.derive("x**2", wrt="x").formula)(x)',
     "lift": "dk.lift(lambda x: jax.numpy.sin(x) * x, x)",
     "verify": "dk.verify(lambda x: jax.numpy.sin(x) * x, x)",
+    "verify_estimator": (
+        "dk.verify_estimator(lambda key: jax.random.normal(key), 0.0, key=jax.random.key(0))"
+    ),
+    "blame": "dk.blame(lambda x: jax.numpy.sqrt(x * x), 0.0 * x)",
 }
 
 

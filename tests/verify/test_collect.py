@@ -1,5 +1,5 @@
 import sys
-from importlib import import_module
+from importlib import import_module, reload
 
 import pytest
 
@@ -104,3 +104,32 @@ def test_a_module_alone_leaves_its_submodules_out(package):
 )
 def test_claims_are_noticed_without_running_the_module(source, holds):
     assert mentions_claims(source) is holds
+
+
+LAMBDAS = """\
+import diffkit as dk
+
+square = dk.claim(df="2*x")(lambda x: x * x)
+cube = dk.claim(df="3*x")(lambda x: x * x * x)
+first, second = dk.claim(df="1")(lambda x: x), dk.claim(df="2")(lambda x: x)
+
+
+@dk.claim(df="y", wrt="x")
+@dk.claim(df="y", wrt="y")
+def product(x, y):
+    return x * y
+"""
+
+
+def test_claims_of_one_name_are_all_kept_and_not_doubled_by_a_second_import(tmp_path, monkeypatch):
+    (tmp_path / "collected_lambdas.py").write_text(LAMBDAS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    module = import_module("collected_lambdas")
+    expected = ["proved", "refuted", "proved", "refuted", "refuted", "proved"]
+    for _ in range(2):
+        found = collect_own(module)
+        assert len({each.name for each in found}) == len(found) == len(expected)
+        assert [judge(each).status for each in found] == expected
+        module = reload(module)
+    assert [each.label for each in found[:2]] == ["<lambda>", "<lambda> (line 4)"]
+    del sys.modules["collected_lambdas"]

@@ -1,4 +1,6 @@
+import importlib
 import json
+import sys
 from dataclasses import replace
 
 import jax
@@ -87,3 +89,47 @@ def test_damaged_arguments_are_refused():
     broken = Claim("jax.numpy:tanh", "1", "x", options={"arguments": [{"value": "one"}]})
     with pytest.raises(UsageError, match="arguments are damaged"):
         judge_again(broken)
+
+
+MODULE = """\
+import jax.numpy as jnp
+
+
+def scaled(x, a=1.0, b=2.0):
+    return a * jnp.sin(b * x)
+
+
+def mean(x):
+    return jnp.mean(x**2)
+"""
+
+
+@pytest.fixture
+def named(tmp_path, monkeypatch):
+    """A module with functions that can be imported again."""
+    (tmp_path / "replayed_module.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield importlib.import_module("replayed_module")
+    sys.modules.pop("replayed_module", None)
+
+
+def test_what_a_check_was_asked_under_and_with_is_kept(named):
+    x = jnp.arange(1.0, 6.0)
+    verdict = check(named.mean, "2*x/n", x, constants={"n": 5}, under=("jit", "scan"))
+    assert verdict.ok
+    kept = verdict.claim.options
+    assert (kept["constants"], kept["under"]) == ({"n": 5}, ["jit", "scan"])
+    again = replay(from_file(verdict))
+    assert (again.status, again.claim) == (verdict.status, verdict.claim)
+    text = verdict.to_test()
+    assert "constants={'n': 5}" in text.replace('"', "'")
+    assert "under=['jit', 'scan']" in text.replace('"', "'")
+
+
+def test_arguments_by_name_are_kept_only_where_they_are_in_order(named):
+    ask = {"dtypes": ("float64",)}
+    in_order = verify(named.scaled, x=0.5, a=3.0, **ask)
+    assert in_order.claim.is_replayable
+    assert replay(from_file(in_order)).statement == in_order.statement
+    # as positions, b = 3 would be a = 3
+    assert not verify(named.scaled, x=0.5, b=3.0, **ask).claim.is_replayable
