@@ -7,6 +7,7 @@ Keywords that are no floating-point arrays (`axis=1`) are static.
 import inspect
 import linecache
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,16 @@ USER_ERRORS = (
     AssertionError,
     OSError,
 )
+
+
+#: Errors of libraries that are none of these: module -> name of the class.
+_OF_LIBRARIES = {"flax.errors": "FlaxError"}
+
+
+def user_errors() -> tuple[type[BaseException], ...]:
+    """`USER_ERRORS`, and what the libraries raise that are in use."""
+    found = ((sys.modules.get(module), name) for module, name in _OF_LIBRARIES.items())
+    return (*USER_ERRORS, *(getattr(module, name) for module, name in found if module is not None))
 
 
 def refusal(name: str, error: BaseException) -> UsageError:

@@ -139,6 +139,11 @@ def _sign(algebra: Algebra) -> Callable[[Pair], Pair]:
     return sign
 
 
+def _one_minus_square(algebra: Algebra) -> Callable[[Pair], Pair]:
+    one = Pair(algebra.constant(1), algebra.constant(0))
+    return lambda z: one - z * z
+
+
 def _integer_pow(equation: Equation, z: Any) -> Any:
     power = int(equation["y"])
     one = Pair(equation.algebra.constant(1), equation.algebra.constant(0))
@@ -205,6 +210,7 @@ COMPLEX_RULES: dict[str, Rule] = {
     "div": _map(lambda _: lambda a, b: a / b),
     "neg": _map(lambda _: lambda a: -a),
     "square": _map(lambda _: lambda a: a * a),
+    "one_minus_square": _map(_one_minus_square),
     "exp": _map(_exp),
     "log": _map(_log),
     "sqrt": _map(_sqrt),

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.arguments import bind, function_name, refusal
+from diffkit.bridge.arguments import bind, function_name, refusal, user_errors
 from diffkit.bridge.blocks import read
 from diffkit.bridge.drawn import SOURCES
 from diffkit.bridge.interpret_jaxpr import run
@@ -96,7 +96,7 @@ class Subject:
                 out = jax.eval_shape(self.call, *self.values)
         except DiffkitError:
             raise
-        except Exception as error:  # libraries of models have errors of their own
+        except user_errors() as error:
             raise refusal(self.name, error) from error
         leaves = jax.tree.leaves(out)
         if len(leaves) != 1:
