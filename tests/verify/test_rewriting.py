@@ -69,7 +69,9 @@ def test_the_form_recommended_has_the_derivative_and_keeps_its_digits(name):
 
 
 @pytest.mark.parametrize(
-    "f", [jnp.sin, lambda x: jnp.exp(x) - 1, lambda x: x * x, jax.nn.softplus], ids=str
+    "f",
+    [jnp.sin, lambda x: jnp.exp(x) - 1, lambda x: x * x, jax.nn.softplus],
+    ids=["sin", "exp - 1", "square", "softplus"],
 )
 def test_nothing_is_recommended_where_no_digit_is_lost(f):
     assert proposed(f, 0.75, "float64") is None
