@@ -117,6 +117,8 @@ def _apply(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
 def _results(eqn: Any, number: int, values: Values, algebra: Algebra) -> Values:
     name = eqn.primitive.name
     if name in _CONTROL:
+        if name == "while" and any(map(is_key, values)):
+            raise _Missing(name, number, source(eqn), "it draws until a condition holds")
         return _CONTROL[name](eqn, values, algebra)
     if name in CALLS:
         if is_gaussian_kernel(eqn):
