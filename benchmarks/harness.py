@@ -20,6 +20,8 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from diffkit.typeset.tables import aligned
+
 #: JAX 0.10 on two cores hangs in some jitted, vmapped programs with this scheduler on.
 XLA_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 RESULTS = Path(__file__).parent / "results"
@@ -135,16 +137,7 @@ def write_results(
 def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str] | None = None) -> str:
     """Rows as a text table: names to the left, numbers in three digits to the right."""
     columns = list(columns or dict.fromkeys(key for row in rows for key in row))
-    cells = [columns, *([_cell(row.get(column)) for column in columns] for row in rows)]
-    widths = [max(len(line[k]) for line in cells) for k in range(len(columns))]
-    lines = (
-        "  ".join(
-            text.ljust(width) if k == 0 else text.rjust(width)
-            for k, (text, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    )
-    return "\n".join(line.rstrip() for line in lines)
+    return aligned([columns, *([_cell(row.get(column)) for column in columns] for row in rows)])
 
 
 def _repeats(run: Contender) -> int:

@@ -10,7 +10,6 @@ environment of XLA is set.
 import argparse
 import dataclasses
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,12 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffkit.core.errors import DiffkitError
+from diffkit.core.scheduler import guard_scheduler
+from diffkit.typeset.tables import markdown
 
 if TYPE_CHECKING:
     from diffkit.atlas.attempt import Attempt
 
-#: XLA on few CPU cores can deadlock in a program with several LU factorisations without this.
-SCHEDULER_FLAG = "--xla_cpu_enable_concurrency_optimized_scheduler=false"
 #: Limit for one function.
 SECONDS = 20.0
 
@@ -50,7 +49,7 @@ class Survey:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the survey; the status is 1 when a lift failed by a defect of diffkit."""
     options = _parser().parse_args(argv)
-    _guard_scheduler()
+    guard_scheduler()
     try:
         found = survey(options.module, jobs=options.jobs, seconds=options.seconds)
     except DiffkitError as error:
@@ -72,12 +71,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all outcomes")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the table")
     return parser
-
-
-def _guard_scheduler() -> None:
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "concurrency_optimized_scheduler" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} {SCHEDULER_FLAG}".strip()
 
 
 def survey(
@@ -165,18 +158,18 @@ def to_markdown(found: Survey) -> str:
         *_header(),
         *_count_table(found),
         "## Refusals by primitive\n",
-        *_table(("primitive", "refused functions"), _refusals(found)),
+        *markdown(("primitive", "refused functions"), _refusals(found)),
         "## Functions\n",
-        *_table(("function", "status", "error / bound", "why not"), map(_row, found.attempts)),
+        *markdown(("function", "status", "error / bound", "why not"), map(_row, found.attempts)),
         "## Primitives\n",
         "Number of listed functions whose jaxpr, inner jaxprs included, contains the primitive.\n",
-        *_table(("primitive", "functions"), histogram(e.primitives for e in found.attempts)),
+        *markdown(("primitive", "functions"), histogram(e.primitives for e in found.attempts)),
         "## Inner functions with a name\n",
-        *_table(("name", "functions"), histogram(e.idioms for e in found.attempts)),
+        *markdown(("name", "functions"), histogram(e.idioms for e in found.attempts)),
         "## Arguments by which JAX gives no gradient\n",
-        *_table(("function", "position", "reason"), _without(found)),
+        *markdown(("function", "position", "reason"), _without(found)),
         "## Not listed\n",
-        *_table(("name", "reason"), found.unlisted.items()),
+        *markdown(("name", "reason"), found.unlisted.items()),
     ]
     return "\n".join(parts).rstrip() + "\n"
 
@@ -204,7 +197,7 @@ def _count_table(found: Survey) -> list[str]:
         for module, number in counts(found.attempts).items()
     ]
     total = ("all", *(sum(column) for column in list(zip(*rows, strict=True))[1:]))
-    return _table(("module", *STATUSES, "all"), [*rows, total])
+    return markdown(("module", *STATUSES, "all"), [*rows, total])
 
 
 def _refusals(found: Survey) -> list[tuple[str, int]]:
@@ -227,15 +220,6 @@ def _row(each: "Attempt") -> tuple[str, str, str, str]:
     why = f"`{each.primitive}`: {each.message}" if each.primitive else each.message
     kept = f"keeps {', '.join(each.opaque)}" if each.opaque else ""
     return each.name, each.status, measured, why.partition(". Rows exist")[0] or kept
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
-    lines = [head, ["---"] * len(head), *rows]
-    return [*("| " + " | ".join(map(_cell, line)) + " |" for line in lines), ""]
-
-
-def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def _summary(found: Survey) -> Iterator[str]:

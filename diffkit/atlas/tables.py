@@ -1,13 +1,14 @@
 """The atlas as JSON, as text for a terminal, as Markdown, and in short for the paper."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
 from diffkit.atlas.entry import SCHEMA, Entry, Trap
 from diffkit.atlas.survey import Atlas
+from diffkit.typeset.tables import aligned, markdown
 
 CLASSES = ("accurate", "ill-conditioned", "unstable", "wrong")
 #: Traps listed in a terminal, per kind.
@@ -95,7 +96,7 @@ def to_text(atlas: Atlas) -> str:
     """What a terminal shows: counts, suspected defects, traps; or one derivative in full."""
     if len({entry.name for entry in atlas.entries}) <= 2 and atlas.entries:
         return "\n\n".join(map(entry_text, atlas.entries))
-    lines = [_aligned(module_table(atlas))]
+    lines = [aligned(module_table(atlas))]
     if atlas.defects:
         lines.append(f"\nsuspected defects ({len(atlas.defects)} derivatives):")
         lines += [f"  {entry.title}: {entry.defects[0].message}" for entry in atlas.defects]
@@ -142,48 +143,26 @@ def _by_kind(entries: Iterable[Entry]) -> dict[str, list[tuple[Entry, Trap]]]:
     return dict(sorted(found.items()))
 
 
-def _aligned(table: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = (
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in table
-    )
-    return "\n".join(line.rstrip() for line in lines)
-
-
 def to_markdown(atlas: Atlas) -> str:
     """Counts, suspected defects and traps as Markdown."""
     versions = ", ".join(f"{name} {number}" for name, number in atlas.versions.items())
+    counts = module_table(atlas)
     parts = [
         "# Atlas of derivatives\n",
         f"Written by `diffkit atlas --format markdown` with {versions} on {atlas.cpu}; "
         "do not edit.\n",
-        _markdown(module_table(atlas)),
+        *markdown(counts[0], counts[1:]),
         "## Suspected defects\n",
-        _markdown(
-            [
-                ["derivative", "kind", "format", "what happens"],
-                *(
-                    [e.title, e.defects[0].kind, e.defects[0].dtype, e.defects[0].message]
-                    for e in atlas.defects
-                ),
-            ]
+        *markdown(
+            ["derivative", "kind", "format", "what happens"],
+            (
+                [e.title, e.defects[0].kind, e.defects[0].dtype, e.defects[0].message]
+                for e in atlas.defects
+            ),
         ),
     ]
     for kind, traps in _by_kind(atlas.entries).items():
         parts.append(f"## {kind}\n")
-        rows = [[entry.title, trap.dtype, trap.message] for entry, trap in traps]
-        parts.append(_markdown([["derivative", "format", "what happens"], *rows]))
+        rows = ([entry.title, trap.dtype, trap.message] for entry, trap in traps)
+        parts += markdown(["derivative", "format", "what happens"], rows)
     return "\n".join(parts)
-
-
-def _markdown(table: Sequence[Sequence[str]]) -> str:
-    lines = [table[0], ["---"] * len(table[0]), *table[1:]]
-    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
-
-
-def _cell(value: str) -> str:
-    return value.replace("|", "\\|").replace("\n", " ")

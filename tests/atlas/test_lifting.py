@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import pytest
 
 from diffkit.atlas import attempt, lifting, public_functions
+from diffkit.core.scheduler import SCHEDULER_FLAG, guard_scheduler
+from diffkit.typeset.tables import markdown
 
 NAMES = {
     "jax.nn.relu": jax.nn.relu,
@@ -57,13 +59,13 @@ def test_an_unknown_module_is_wrong_usage(capsys):
 
 def test_the_scheduler_flag_is_added_once(monkeypatch):
     monkeypatch.setenv("XLA_FLAGS", "--xla_other=1")
-    lifting._guard_scheduler()
-    lifting._guard_scheduler()
-    assert os.environ["XLA_FLAGS"] == f"--xla_other=1 {lifting.SCHEDULER_FLAG}"
+    guard_scheduler()
+    guard_scheduler()
+    assert os.environ["XLA_FLAGS"] == f"--xla_other=1 {SCHEDULER_FLAG}"
 
 
 def test_a_bar_in_a_cell_does_not_end_it():
-    assert lifting._table(("a",), [("x|y",)])[2] == "| x\\|y |"
+    assert markdown(("a",), [("x|y",)])[2] == "| x\\|y |"
 
 
 @pytest.mark.slow
