@@ -46,6 +46,9 @@ GRANTED = 2.0**10
 PERTURBATIONS = 2
 UNTRIED = 8.0
 
+#: How the message of what a time limit interrupted begins.
+OVERDUE = "not finished within"
+
 #: What a defect of diffkit shows as; a refusal is a `DiffkitError`.
 DEFECTS = (*USER_ERRORS, MemoryError)
 
@@ -268,7 +271,7 @@ def time_limit(seconds: float, error: type[BaseException] = TimeLimitExceeded) -
 
     def interrupt(*_: Any) -> None:
         if running:
-            raise error(f"not finished within {seconds:g} s; raise --seconds")
+            raise error(f"{OVERDUE} {seconds:g} s; raise --seconds")
 
     start = time.monotonic()
     handler = signal.signal(signal.SIGALRM, interrupt)

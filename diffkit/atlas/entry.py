@@ -1,6 +1,5 @@
 """What the atlas knows of one derivative, by one argument of one public function, as plain data."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -93,19 +92,19 @@ class Entry:
         return max(found, key=order.index, default="")
 
 
-def to_json(entry: Entry) -> str:
-    """One entry as JSON text; numbers that are not finite are spelt as text.
+def to_data(entry: Entry) -> dict[str, Any]:
+    """One entry as data for JSON; numbers that are not finite are spelt as text.
 
     >>> entry = Entry("jax.numpy.abs", "x", "jax.numpy", traps=(Trap("kink", "note", "", {}),))
-    >>> from_json(to_json(entry)) == entry
+    >>> from_data(to_data(entry)) == entry
     True
     """
-    return json.dumps(_spelt(asdict(entry)), allow_nan=False)
+    return _spelt(asdict(entry))
 
 
-def from_json(text: str) -> Entry:
-    """The entry of a text written by `to_json`."""
-    data: dict[str, Any] = _read(json.loads(text))
+def from_data(spelt: Mapping[str, Any]) -> Entry:
+    """The entry of data that `to_data` made."""
+    data: dict[str, Any] = _read(spelt)
     data["traps"] = tuple(map(_trap, data["traps"]))
     for name in ("accuracy", "unfinished"):
         data[name] = tuple(data[name])

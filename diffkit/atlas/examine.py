@@ -39,10 +39,8 @@ POINTS = 256
 TRAP_DTYPES = ("float64", "float32")
 #: Points shown of one kind of trap.
 MOST_SHOWN = 3
-_RANK = {"wrong": 0, "warning": 1, "note": 2}
 #: Losses of digits: of no harm where the derivative is far below its usual size.
 _LOSSES = frozenset({"cancellation", "silent-zero", "overflow"})
-_INNOCENT_ULPS = 8.0
 #: A defect loses this share of the digits, as an exponent of the format's spacing at 1.
 HALF_THE_DIGITS = 0.5
 
@@ -173,14 +171,14 @@ class _Survey:
                 yield tuple(leaves)
 
     def _note(self, answers: Sequence[Answer], order: int) -> None:
-        """The traps that answers show: one for every point and kind, whatever the formats."""
-        usual = {dtype: _usual_size(answers, dtype) for dtype in TRAP_DTYPES}
+        """The traps that answers of one format show, one for a point and kind of all formats."""
+        usual = findings.usual_size(answers)
         known = {_key(trap): place for place, trap in enumerate(self.found_traps)}
         for answer in answers:
             for found in findings.of_answer(self.what, answer, order, is_watched=False):
-                if _is_noise(answer, found, usual[answer.dtype]):
+                if _is_noise(answer, found, usual):
                     continue
-                trap = self._trap(answer, found, usual[answer.dtype])
+                trap = self._trap(answer, found, usual)
                 place = known.setdefault(_key(trap), len(self.found_traps))
                 if place == len(self.found_traps):
                     self.found_traps.append(trap)
@@ -232,11 +230,6 @@ def _key(trap: Trap) -> tuple[Any, ...]:
     return trap.kind, trap.severity, trap.is_defect, trap.order, str(trap.point)
 
 
-def _usual_size(answers: Iterable[Answer], dtype: str) -> float:
-    sizes = [abs(a.true_value) for a in answers if a.truth.kind == "smooth" and a.dtype == dtype]
-    return float(np.quantile([size for size in sizes if isfinite(size)] or [0.0], 0.75))
-
-
 def _is_noise(answer: Answer, found: Finding, usual: float) -> bool:
     """Whether a finding is none of a library: outside its domain, or off by what rounding costs."""
     if answer.outcome == "disagrees":
@@ -246,7 +239,7 @@ def _is_noise(answer: Answer, found: Finding, usual: float) -> bool:
     if found.kind == "kink" and answer.order > 1 and answer.left == answer.right:
         return True
     unit = 2 * FORMATS[answer.dtype].unit
-    return found.kind in _LOSSES and answer.error <= _INNOCENT_ULPS * unit * usual
+    return found.kind in _LOSSES and answer.error <= findings.INNOCENT_ULPS * unit * usual
 
 
 def _is_defect(answer: Answer, usual: float) -> bool:
@@ -308,7 +301,7 @@ def _limit_trap(what: Any, found: AtInfinity) -> Trap:
 
 def _shown(traps: Iterable[Trap]) -> list[Trap]:
     """The worst first; of one kind a few, the last of them telling how many more there are."""
-    ranked = sorted(traps, key=lambda t: (_RANK[t.severity], not t.is_defect, t.order))
+    ranked = sorted(traps, key=lambda t: (findings.RANK[t.severity], not t.is_defect, t.order))
     groups: dict[tuple[Any, ...], list[Trap]] = defaultdict(list)
     for trap in ranked:
         groups[trap.kind, trap.severity, trap.is_defect, trap.order].append(trap)
@@ -339,8 +332,3 @@ def all_of(function: PublicFunction, *, seconds: float = SECONDS) -> list[Entry]
     ]
     with compat.x64():
         return [*(examine(function, wrt, seconds=seconds) for wrt in function.wrt), *refused]
-
-
-def failed(name: str, argument: str, reason: str) -> Entry:
-    """The entry of a function whose examination ended the process."""
-    return replace(Entry(name, argument, module_of(name)), unfinished=(reason,))

@@ -62,7 +62,7 @@ def _weighted(function: PublicFunction, call: str, what: Subject) -> str:
     found = weights_of(function, what.values)
     if not found:
         return call
-    spelt = ", ".join(_array(each, "float64").replace(", 'float64'", "") for each in found)
+    spelt = ", ".join(map(_array, found))
     if len(found) == 1:
         return f"jax.numpy.sum({spelt} * {call})"
     return f"sum(jax.numpy.sum(w * r) for w, r in zip([{spelt}], jax.tree.leaves({call})))"
@@ -75,10 +75,10 @@ def _entry(direction: np.ndarray) -> str:
     return f"[{', '.join(str(int(k)) for k in places[0])}]"
 
 
-def _array(leaf: np.ndarray, dtype: str) -> str:
+def _array(leaf: np.ndarray, dtype: str = "") -> str:
     text = repr(np.asarray(leaf).tolist())
     text = text.replace("inf", "jax.numpy.inf").replace("nan", "jax.numpy.nan")
-    return f"jax.numpy.array({text}, {dtype!r})"
+    return f"jax.numpy.array({text}, {dtype!r})" if dtype else f"jax.numpy.array({text})"
 
 
 def _spelt(body: Any, name: str, names: tuple[str, ...]) -> str:

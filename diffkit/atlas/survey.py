@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from diffkit.atlas.entry import Entry, from_json, to_json
+from diffkit.atlas.entry import Entry, from_data, to_data
 from diffkit.atlas.workers import outcomes
 from diffkit.core.errors import UsageError
 from diffkit.lab.ledger import Arrays, Ledger, Run
@@ -122,7 +122,7 @@ def _failure(name: str, reason: str) -> str:
     from diffkit.atlas.public_functions import module_of
 
     entry = Entry(name, "?", module_of(name), unfinished=(reason,))
-    return json.dumps({"entries": [json.loads(to_json(entry))]})
+    return json.dumps({"entries": [to_data(entry)]})
 
 
 def look_up(name: str, seconds: float) -> str:
@@ -134,7 +134,7 @@ def look_up(name: str, seconds: float) -> str:
     if isinstance(found, str):
         return json.dumps({"unlisted": found})
     entries = all_of(found, seconds=seconds)
-    return json.dumps({"entries": [json.loads(to_json(entry)) for entry in entries]})
+    return json.dumps({"entries": [to_data(entry) for entry in entries]})
 
 
 def chosen(wanted: tuple[str, ...]) -> list[str]:
@@ -178,5 +178,5 @@ def _atlas(
         if "unlisted" in data:
             unlisted[name] = data["unlisted"]
         else:
-            entries += [from_json(json.dumps(each)) for each in data["entries"]]
+            entries += map(from_data, data["entries"])
     return Atlas(tuple(entries), unlisted, versions, cpu_model(), seconds)

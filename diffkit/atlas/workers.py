@@ -152,6 +152,7 @@ def _serve(pipe: Any, seconds: float) -> None:
     guard_scheduler()
     # a process at work when its parent is killed must not go on alone
     threading.Thread(target=_die_with_parent, daemon=True).start()
+    from diffkit.atlas.attempt import OVERDUE
     from diffkit.atlas.survey import look_up
 
     while True:
@@ -164,9 +165,7 @@ def _serve(pipe: Any, seconds: float) -> None:
         # a call that never returns still runs in a thread, an interrupted trace may leave JAX in
         # between, and compiled programs are never given back: a new process takes over
         is_last = (
-            threading.active_count() > before
-            or "not finished within" in text
-            or _memory(os.getpid()) > RECYCLED
+            threading.active_count() > before or OVERDUE in text or _memory(os.getpid()) > RECYCLED
         )
         with suppress(OSError):  # the parent is gone: nothing comes through the pipe any more
             pipe.send((text, is_last))

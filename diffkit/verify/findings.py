@@ -26,13 +26,13 @@ from diffkit.verify.rewriting import stable_form
 Answer = Any
 #: Larger arrays are told by their shape.
 _MOST_SHOWN = 1_000
-_RANK = {"wrong": 0, "warning": 1, "note": 2}
+RANK = {"wrong": 0, "warning": 1, "note": 2}
 #: Digits lost before a loss of accuracy beside the user's points is worth a word: half of them.
 _LOST = 0.5
 #: At the user's own points this many ulps are, beyond those of the conditioning.
 _LOST_ULPS = 256.0
 #: An error of this many ulps of the usual derivative is what floating point gives.
-_INNOCENT_ULPS = 8.0
+INNOCENT_ULPS = 8.0
 
 
 def of_answer(what: Subject, answer: Answer, order: int, *, is_watched: bool) -> list[Finding]:
@@ -79,11 +79,11 @@ def worth_a_word(answers: Sequence[Answer], dtype: str) -> list[Answer]:
 
     sigma'(300) = 0 instead of 1e-130 loses no digit of any sum.
     """
-    innocent = _INNOCENT_ULPS * float(jnp.finfo(dtype).eps) * _usual_size(answers)
+    innocent = INNOCENT_ULPS * float(jnp.finfo(dtype).eps) * usual_size(answers)
     return [answer for answer in answers if answer.is_given or _gap(answer) > innocent]
 
 
-def _usual_size(answers: Sequence[Answer]) -> float:
+def usual_size(answers: Sequence[Answer]) -> float:
     """The upper quartile of the derivative's size: what absolute errors are small against."""
     sizes = [abs(a.true_value) for a in answers if a.truth.kind == "smooth"]
     return float(np.quantile([size for size in sizes if isfinite(size)] or [0.0], 0.75))
@@ -104,12 +104,12 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
     for finding in findings:
         key = (finding.kind, finding.order)
         other = best.get(key)
-        if other is None or (_RANK[finding.severity], -_loss(finding)) < (
-            _RANK[other.severity],
+        if other is None or (RANK[finding.severity], -_loss(finding)) < (
+            RANK[other.severity],
             -_loss(other),
         ):
             best[key] = finding
-    return sorted(best.values(), key=lambda finding: _RANK[finding.severity])
+    return sorted(best.values(), key=lambda finding: RANK[finding.severity])
 
 
 def point_of(what: Subject, probe: Probe) -> dict[str, Any]:

@@ -1,12 +1,14 @@
 """What the atlas says of a derivative: known traps, planted defects, and clean functions."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffkit.atlas import examine
-from diffkit.atlas.entry import from_json, to_json
+from diffkit.atlas.entry import from_data, to_data
 from diffkit.atlas.examine import all_of
 from diffkit.atlas.public_functions import PublicFunction, find, public_names
 
@@ -146,7 +148,8 @@ def test_an_argument_without_a_rule_has_an_entry_that_says_so(names):
 
 def test_an_entry_comes_back_from_json_as_it_was(entries):
     for entry in entries("jax.numpy.sinc").values():
-        again = from_json(to_json(entry))
+        text = json.dumps(to_data(entry), allow_nan=False)
+        again = from_data(json.loads(text))
         assert again.traps == entry.traps
         assert again.title == entry.title
-        assert to_json(again) == to_json(entry)  # nan is not equal to itself
+        assert json.dumps(to_data(again)) == text  # nan is not equal to itself
