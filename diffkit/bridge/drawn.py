@@ -38,12 +38,6 @@ class Drawn:
         return tuple(self.value.shape)
 
 
-def is_key(value: Any) -> bool:
-    """Whether a value is a typed random key."""
-    dtype = getattr(value, "dtype", None)
-    return dtype is not None and jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
-
-
 def results_of(eqn: Any, operands: Sequence[Any]) -> list[Any] | None:
     """The results of an equation on drawn numbers and constants alone, else None."""
     is_source = eqn.primitive.name in SOURCES

@@ -155,9 +155,6 @@ def comparison(relation: str, integers: Callable[..., Any]) -> Rule:
             return np.asarray(integers(a, b))
 
         def compare(x: Any, y: Any) -> Any:
-            for truth in (x, y):  # `(a < 0) != (b < 0)`, one of them not decided
-                if isinstance(truth, Undecidable):
-                    return truth
             try:
                 return equation.algebra.truth(relation, x, y)
             except Undecidable as error:

@@ -176,7 +176,7 @@ class Walk:
         if isinstance(value, Tests | First):
             return value.view()
         if isinstance(value, Drawn):
-            if drawn.is_key(value.value):
+            if compat.is_key(value.value):
                 raise UnsupportedPrimitive(
                     f"{self.function} makes a random key of one of its arguments; hold that "
                     "argument fixed, or pass the numbers it draws as an argument"
@@ -207,7 +207,7 @@ class Walk:
 
     def constant(self, value: Any, aval: Any) -> Any:
         """A constant of the program: exact numbers, or a static array of whole numbers."""
-        if drawn.is_key(value):
+        if compat.is_key(value):
             return Drawn(value)
         array = np.asarray(value)
         if array.dtype.kind in "iubc":
