@@ -122,6 +122,8 @@ class MpAlgebra:
         def call(*arguments: Any) -> Precise:
             filled = with_defaults(name, arguments, self)
             values = [self.raw(argument) for argument in filled]
+            if name not in ALGEBRAIC:
+                values = [_seen(self.context, value) for value in values]
             return Precise(self, _real(self.context, FUNCTIONS[name], values))
 
         return call
@@ -158,6 +160,13 @@ class MpAlgebra:
     def select(self, condition: bool, if_true: Any, if_false: Any) -> Precise:
         """Return the chosen branch."""
         return if_true if condition else if_false
+
+
+def _seen(context: Any, value: Any) -> Any:
+    """The argument, or an infinity in place of one whose digits would fill the memory."""
+    if context.isfinite(value) and context.mag(value) > HUGE_BITS:
+        return context.inf * context.sign(value)
+    return value
 
 
 def _real(context: Any, function: Callable[..., Any], values: list[Any]) -> Any:
@@ -229,6 +238,10 @@ def _scaled_bessel(order: int) -> Callable[[Any, Any], Any]:
     return lambda m, x: m.besseli(order, x) * m.exp(-abs(x))
 
 
+#: exp and sin reduce their argument modulo log 2 and pi: to so many more digits as it is long.
+HUGE_BITS = 2**16
+#: Functions that never do.
+ALGEBRAIC = frozenset("sqrt rsqrt cbrt square abs sign max min hypot log log2 log10 log1p".split())
 FUNCTIONS: dict[str, Callable[..., Any]] = {
     **{
         name: (lambda m, x, name=name: getattr(m, name)(x))

@@ -86,3 +86,21 @@ def test_the_rounding_of_a_function_that_is_zero_throughout_is_no_divergence():
 def test_a_quotient_that_diverges_is_still_infinite():
     found = derivative(lambda x: x.algebra.function("sqrt")(x), 0)
     assert float(found.right.value) == float("inf")
+
+
+def test_a_double_exponential_does_not_fill_the_memory():
+    """exp of -exp(1e25) asked mpmath for log 2 to 1e25 bits."""
+
+    def survival(x):
+        exp = x.algebra.function("exp")
+        return exp(-exp(x))
+
+    found = derivative(survival, Fraction(10) ** 25)
+    assert float(found.value) == 0 == float(found.right.value)
+    one = derivative(survival, 1)
+    assert float(one.right.value) == pytest.approx(-mpmath.exp(1 - mpmath.e), rel=1e-15)
+    algebra = MpAlgebra(50)
+    huge = algebra.constant(Fraction(2) ** 70_000)
+    assert mpmath.isnan(algebra.function("sin")(huge).value)
+    assert algebra.function("log2")(huge).value == 70_000
+    assert algebra.function("tanh")(huge).value == 1
