@@ -191,6 +191,10 @@ def _is_discrete(values: Values) -> bool:
 
 def _by_jax(eqn: Any, values: Values, algebra: Algebra) -> Values:
     """What an equation draws, shifts or counts, by JAX itself: there nothing is rounded."""
+    values = [
+        value if is_key(value) else np.asarray(value, atom.aval.dtype)  # int32 wraps as int32
+        for value, atom in zip(values, eqn.invars, strict=True)
+    ]
     found = _known(eqn, values)
     if found is None:
         with x64():

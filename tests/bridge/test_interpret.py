@@ -269,6 +269,22 @@ def test_the_other_algebras_run_the_same_jaxpr():
     assert 0 < running.bound < 1e-12
 
 
+def test_integers_keep_the_width_the_program_gives_them():
+    """Index arithmetic of a program traced with int32 ran on int64, which scatter refuses."""
+
+    def counted(v):
+        order = jnp.argsort(jnp.array([2, 1, 0]))
+        places = jnp.zeros(3, jnp.int32).at[order].add(jax.lax.iota(jnp.int32, 3))
+        return v * (jnp.sum(places) + 1)
+
+    def wrapped(v):
+        return v * jax.lax.shift_left(jnp.int32(3), jnp.int32(30))
+
+    for f, expected in ((counted, 4.0), (wrapped, -(2.0**30))):  # 3 * 2**30 in 32 bits
+        (found,) = interpret_jaxpr(jax.make_jaxpr(f)(np.float32(1)), [1.0], FloatAlgebra())
+        assert float(found[()]) == expected
+
+
 def test_an_unknown_primitive_names_itself_its_place_and_the_remedy():
     def user_function(v):
         return jnp.fft.fft(v).real
