@@ -12,12 +12,14 @@ import numpy as np
 
 from diffkit.backend import compat
 from diffkit.bridge.subject import Probe, Subject
-from diffkit.numeric.balls import DerivativeEnclosure
+from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
 from diffkit.oracles.rigorous import Rigorous
 
 #: Nearby points asked, and how far they lie, relative to each entry (or to 1 at zero).
 SAMPLES = 8
 DISTANCE = 2.0**-20
+#: A jump is one when it is still there so many times nearer; a steep slope has shrunk with it.
+NEARER = 2.0**-10
 #: Nearby derivatives that differ by less than this share of the largest are one derivative.
 JUMP = 2.0**-8
 #: Primitives at whose ties a function of several entries bends.
@@ -28,29 +30,33 @@ CHOICES = frozenset(
 NOTE = "the derivatives nearby differ although no single entry has a kink"
 
 
-def joint_kink(what: Subject, probe: Probe, *, seed: int = 0) -> DerivativeEnclosure | None:
+def joint_kink(what: Subject, probe: Probe) -> DerivativeEnclosure | None:
     """The interval of nearby derivatives as a kink; None where they are one, or not known.
 
     Args:
         what: A function of an array.
         probe: The question at the point itself.
-        seed: Same seed, same nearby points.
     """
     if what.values[what.wrt].size < 2:
         return None  # its own one-sided derivatives say it all
     if CHOICES.isdisjoint(compat.primitives(what.jaxpr("float64"))):
         return None
-    key = "joint kink", id(probe), seed
-    if key not in what.memo:  # every mode that disagrees at a probe asks the same
-        # the probe is kept, so that its identity is not given to another one
-        what.memo[key] = probe, _measured(what, probe, seed)
-    return what.memo[key][1]
-
-
-def _measured(what: Subject, probe: Probe, seed: int) -> DerivativeEnclosure | None:
     oracle = Rigorous(what, "float64")
+    far = _nearby_derivatives(what, oracle, probe, DISTANCE)
+    if far is None or not _differ(*far):
+        return None
+    near = _nearby_derivatives(what, oracle, probe, DISTANCE * NEARER)
+    if near is None or not _width(*near) >= _width(*far) / 2:
+        return None
+    return DerivativeEnclosure(*near, oracle.enclosure(probe).value, "kink", NOTE)
+
+
+def _nearby_derivatives(
+    what: Subject, oracle: Rigorous, probe: Probe, distance: float
+) -> tuple[Enclosure, Enclosure] | None:
+    """The least and the greatest derivative at a distance; None where too few are known."""
     found = []
-    for moved in _nearby(probe.leaves[what.wrt], seed):
+    for moved in _nearby(probe.leaves[what.wrt], distance):
         leaves = (*probe.leaves[: what.wrt], moved, *probe.leaves[what.wrt + 1 :])
         truth = oracle.enclosure(Probe(leaves, probe.tangent, probe.cotangent, probe.entry))
         derivative = truth.derivative
@@ -58,16 +64,24 @@ def _measured(what: Subject, probe: Probe, seed: int) -> DerivativeEnclosure | N
             found.append(derivative)
     if len(found) < SAMPLES // 2:
         return None
-    low, high = (pick(found, key=lambda each: each.value) for pick in (min, max))
-    if high.value - low.value <= JUMP * max(abs(low.value), abs(high.value)):
-        return None
-    here = oracle.enclosure(probe).value
-    return DerivativeEnclosure(low, high, here, "kink", NOTE)
+    return min(found, key=_value), max(found, key=_value)
 
 
-def _nearby(base: np.ndarray, seed: int) -> list[np.ndarray]:
-    generator = np.random.default_rng(seed)
-    size = np.where(base == 0, 1.0, np.abs(base)) * DISTANCE
-    # few bits, so that the sums are exact
+def _value(enclosure: Enclosure) -> float:
+    return enclosure.value
+
+
+def _width(low: Enclosure, high: Enclosure) -> float:
+    return high.value - low.value
+
+
+def _differ(low: Enclosure, high: Enclosure) -> bool:
+    return _width(low, high) > JUMP * max(abs(low.value), abs(high.value))
+
+
+def _nearby(base: np.ndarray, distance: float) -> list[np.ndarray]:
+    generator = np.random.default_rng(0)  # the same nearby points in every run
+    size = np.where(base == 0, 1.0, np.abs(base)) * distance
+    # multiples of one step: entries that tie stay apart by more than rounding
     steps = [np.round(generator.uniform(-64, 64, base.shape)) / 64 for _ in range(SAMPLES)]
     return [base + size * np.where(step == 0, 1 / 64, step) for step in steps]

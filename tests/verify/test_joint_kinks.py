@@ -60,3 +60,21 @@ def test_a_smooth_function_has_no_joint_kink(f):
 def test_functions_of_one_number_have_none():
     what = subject(jnp.abs, (0.0,), {}, None)
     assert joint_kink(what, Probe(what.values, np.ones(()), np.ones(()))) is None
+
+
+def test_a_steep_slope_beside_a_maximum_is_no_kink():
+    """The derivative moves by a tenth between neighbours, and by less the nearer they are."""
+
+    @jax.custom_jvp
+    def steep(a):
+        return jnp.sum(jnp.sin(1e5 * a))
+
+    steep.defjvp(lambda a, v: (steep(a[0]), 1.02e5 * jnp.sum(jnp.cos(1e5 * a[0]) * v[0])))
+
+    def f(a):
+        return steep(a) + jnp.max(a)
+
+    point = np.array([0.5, 0.25, 0.125])
+    what = subject(lambda a: jnp.sum(jnp.sin(1e5 * a)) + jnp.max(a), (point,), {}, None)
+    assert joint_kink(what, probe_of(what, 0)) is None
+    assert dk.verify(f, point, dtypes=("float64",)).status == "refuted"
