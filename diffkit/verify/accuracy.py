@@ -5,7 +5,8 @@ format at the truth and kappa = |x g'(x) / g(x)| the condition number of the der
 
     accurate          error <= ACCURATE u
     ill-conditioned   error <= ACCURATE (1 + kappa) u: rounding x alone costs as much
-    unstable          error <= running error bound of the program: its formula loses the digits
+    unstable          error <= running error bound of the program: its formula loses the digits;
+                      where no bound can be given, half of the digits are left all the same
     wrong             error beyond all three: no rounding explains it
 
 A derivative far below its usual size may lose every digit without harm (tanh'(300) = 0), so the
@@ -54,7 +55,8 @@ class Accuracy:
         dtype: The float format.
         mode: "primal" (the function's own value), "reverse" or "forward".
         points: How many points were compared.
-        outside: How many were not: no finite value or derivative, or not representable.
+        outside: How many were not: no finite value or derivative, or not representable, or not
+            decided by the balls.
         median: Median error, in spacings of the format at the truth.
         worst: Error at the point shown, likewise; inf where AD is not finite.
         scaled: That error in spacings at the usual size of the truth.
@@ -63,6 +65,7 @@ class Accuracy:
         truth: What is true there.
         condition: Condition number there, nan when it was not needed.
         verdict: The worst class of the points examined.
+        undecided: How many of those outside the balls could not decide.
     """
 
     dtype: str
@@ -77,6 +80,7 @@ class Accuracy:
     truth: float
     condition: float
     verdict: Class
+    undecided: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data; numbers that are not finite stay floats."""
@@ -84,10 +88,11 @@ class Accuracy:
 
     def __str__(self) -> str:
         conditioned = "" if isnan(self.condition) else f", condition {self.condition:.2g}"
+        undecided = f", {self.undecided} more undecided" if self.undecided else ""
         return (
             f"{self.dtype} {self.mode}: {self.verdict}, median {self.median:.1f} ulp, worst "
             f"{self.worst:.3g} ulp ({self.scaled:.3g} of the usual size) at {self.at:.6g}"
-            f"{conditioned} ({self.points} points)"
+            f"{conditioned} ({self.points} points{undecided})"
         )
 
 
@@ -208,8 +213,9 @@ def _summary(run: _Run) -> Accuracy:
         ]
     )
     common = run.dtype, run.mode, int(is_compared.sum()), int((~is_compared).sum())
+    undecided = sum(truth.kind == "undecided" for truth in run.truths)
     if not is_compared.any():
-        return Accuracy(*common, nan, nan, nan, nan, nan, nan, nan, "accurate")
+        return Accuracy(*common, nan, nan, nan, nan, nan, nan, nan, "accurate", undecided)
     usual = spacing(
         max(float(np.quantile(np.abs(true[is_compared]), 0.75)), float_format(run.dtype).tiny),
         run.dtype,
@@ -234,6 +240,7 @@ def _summary(run: _Run) -> Accuracy:
         float(true[shown]),
         condition,
         verdict,
+        undecided,
     )
 
 
@@ -261,7 +268,7 @@ def _class(run: _Run, number: int, truth: float, ulps: float) -> tuple[Class, fl
     if ulps <= ACCURATE:
         return "accurate", nan
     condition = _condition(run, number, truth)
-    if ulps <= ACCURATE * (1 + condition):
+    if isfinite(ulps) and ulps <= ACCURATE * (1 + condition):
         return "ill-conditioned", condition
     return ("unstable" if _is_explained(run, number, truth) else "wrong"), condition
 
@@ -269,7 +276,11 @@ def _class(run: _Run, number: int, truth: float, ulps: float) -> tuple[Class, fl
 def _is_explained(run: _Run, number: int, truth: float) -> bool:
     """Whether the roundings of the program, or of its constants, may add up to the error."""
     probe, value = run.probe(number), float(run.values[number])
+    if not isfinite(value):
+        return False
     allowed = Tolerance(run.what, run.dtype, run.row).bound(probe, truth).value
+    if not isfinite(allowed):
+        allowed = float(jnp.finfo(run.dtype).eps) ** 0.5 * abs(truth)
     if abs(value - truth) <= allowed:
         return True
     if run.dtype == run.oracle.dtype:
@@ -281,20 +292,24 @@ def _is_explained(run: _Run, number: int, truth: float) -> bool:
 
 def _condition(run: _Run, number: int, truth: float) -> float:
     """|x g'/g| of the value or of the derivative; 0 where it is not known or the truth is 0."""
-    following = run.oracle.enclosure(run.probe(number), _ORDERS[run.mode] + 1).derivative
-    if following is None or truth == 0 or not isfinite(following.value):
-        return 0.0
-    return abs(float(run.xs[number]) * following.value / truth)
+    following = run.oracle.enclosure(run.probe(number), _ORDERS[run.mode] + 1)
+    return _relative(float(run.xs[number]), following, truth)
 
 
 def condition(what: Subject, answer: Answer, order: int) -> float:
     """|x g'/g| of the derivative g at an answer: what rounding the argument alone costs."""
     oracle = Measured if answer.measured else Rigorous
     following = oracle(what, answer.dtype).enclosure(answer.probe, order + 1)
-    if following.derivative is None or answer.true_value == 0:
-        return 0.0
     x = float(np.max(np.abs(answer.probe.leaves[what.wrt]), initial=0.0))
-    return abs(x * following.derivative.value / answer.true_value)
+    return _relative(x, following, answer.true_value)
+
+
+def _relative(x: float, following: DerivativeEnclosure, truth: float) -> float:
+    """|x g'/g|; 0 where it is not known or no number: then it explains no error."""
+    if following.derivative is None or truth == 0:
+        return 0.0
+    found = abs(x * following.derivative.value / truth)
+    return found if isfinite(found) else 0.0
 
 
 def digits(what: Subject, answers: Sequence[Answer]) -> str:
@@ -321,7 +336,7 @@ def digits(what: Subject, answers: Sequence[Answer]) -> str:
         return f"{told}, accurate"
     shown = compared[worst]
     found = condition(what, shown, shown.order)
-    if errors[worst] <= ACCURATE * (1 + found):
+    if isfinite(errors[worst]) and errors[worst] <= ACCURATE * (1 + found):
         explained: Class = "ill-conditioned"
     else:
         explained = "wrong" if shown.outcome == "disagrees" else "unstable"

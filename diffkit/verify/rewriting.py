@@ -27,8 +27,12 @@ MOST_ULPS = 32.0
 GAIN = 8.0
 #: Points at which a form is tried, per format and order.
 MOST_TRIED = 4
-#: Relative distances of the points around the user's at which the form is tried.
+#: Distances of the points around the user's at which the form is tried, relative to it, or to 1
+#: beside 0.
 AROUND = (0.0, 2.0**-6, -(2.0**-6), 2.0**-3, -(2.0**-3))
+
+#: At so many of them the derivative must be known.
+LEAST_KNOWN = 3
 
 
 def stable_form(what: Subject, probe: Probe, dtype: str, order: int = 1) -> str | None:
@@ -53,6 +57,8 @@ def stable_form(what: Subject, probe: Probe, dtype: str, order: int = 1) -> str 
     probes = _around(what, probe, dtype)
     try:
         truths = [_truth(what, dtype, each, order) for each in probes]
+        if sum(truth is not None for truth in truths) < LEAST_KNOWN:
+            return None
         before = _worst(what, dtype, probes, truths, order)
         after = _worst(mended, dtype, probes, truths, order)
     except DiffkitError:
@@ -88,9 +94,10 @@ def _read(what: Subject) -> tuple[str, Subject] | None:
 def _around(what: Subject, probe: Probe, dtype: str) -> list[Probe]:
     """The point and its neighbours, as numbers of the format."""
     x = float(probe.leaves[what.wrt])
+    size = abs(x) or 1.0
     found = []
     for distance in AROUND:
-        (moved,) = what.at(dtype, [np.asarray(x * (1 + distance))])
+        (moved,) = what.at(dtype, [np.asarray(x + size * distance)])
         if abs(float(moved)) <= float_format(dtype).largest:
             leaves = list(probe.leaves)
             leaves[what.wrt] = np.asarray(moved, np.float64)

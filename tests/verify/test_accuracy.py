@@ -7,9 +7,12 @@ import jax.numpy as jnp
 import mpmath
 import numpy as np
 import pytest
+from flint import arb
 
 from diffkit.bridge.subject import subject
 from diffkit.core.errors import UsageError
+from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
+from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify import accuracy
 from diffkit.verify.accuracy import measure, sample, ulps_of
 
@@ -114,3 +117,25 @@ def test_an_error_is_infinite_where_ad_is_not_finite_and_none_below_the_normal_n
     assert ulps_of(float("nan"), 1.0, "float64") == np.inf
     assert ulps_of(0.0, 1e-310, "float64") == 0.0
     assert ulps_of(1.0 + 2.0**-7, 1.0, "bfloat16") == 1.0
+
+
+def test_an_infinite_answer_is_explained_by_no_rounding():
+    # x * x underflows, and AD divides by it: the derivative of sin(x)/x is -x/3
+    found = rows(lambda x: jnp.sin(x) / x, [1e-25, 2e-25, 0.5, 1.0], ("float32",))
+    row = found["float32", "reverse"]
+    assert not isfinite(row.value)
+    assert row.verdict == "wrong"
+
+
+def test_a_condition_that_is_no_number_explains_nothing():
+    steep = Enclosure.of(arb(1e300))
+    following = DerivativeEnclosure(steep, steep, steep, "smooth")
+    assert accuracy._relative(2.0, following, 1e300) == 2
+    assert accuracy._relative(2.0, following, 1e-300) == 0  # the quotient overflows
+
+
+def test_points_the_balls_cannot_decide_are_counted_apart(monkeypatch):
+    undecided = DerivativeEnclosure(None, None, None, "undecided", "out of time")
+    monkeypatch.setattr(Rigorous, "enclosures", lambda self, xs: [undecided] * len(xs))
+    (row, *_) = measure(subject(jnp.sin, (0.5,), {}, 0), [0.5, 1.0], ("float64",))
+    assert (row.points, row.outside, row.undecided) == (0, 2, 2)

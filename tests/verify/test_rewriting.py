@@ -9,6 +9,7 @@ import pytest
 import diffkit as dk
 from diffkit.backend import compat
 from diffkit.bridge.subject import Probe, subject
+from diffkit.verify import rewriting
 from diffkit.verify.rewriting import stable_form
 
 #: Program, the same for mpmath, a point and a format in which its derivative loses digits.
@@ -82,3 +83,10 @@ def test_functions_of_arrays_and_without_a_formula_have_none():
     probe = Probe((np.ones(3),), np.eye(3)[0], np.ones(()))
     assert stable_form(whole, probe, "float32") is None
     assert proposed(lambda x: jnp.sort(jnp.stack([x, 2 * x]))[0], 0.5, "float32") is None
+
+
+def test_beside_zero_the_neighbours_are_other_points():
+    what = subject(jnp.sin, (0.0,), {}, 0)
+    here = Probe(what.values, np.ones(()), np.ones(()))
+    around = {float(each.leaves[0]) for each in rewriting._around(what, here, "float64")}
+    assert len(around) == len(rewriting.AROUND)
