@@ -297,7 +297,12 @@ def _trace(function: Callable[[Any], Any], argument: Any, name: str) -> Any:
         UsageError: the estimator makes random numbers outside of JAX, which a compiled program
             would repeat for ever.
     """
-    first, second = (compat.trace(function, argument) for _ in range(2))
+    first = compat.trace(function, argument)
+    # `jax.jit` keeps a trace for each setting of products: under another one it traces anew.
+    # (`jax.disable_jit` would trace anew too, and unroll every loop.)
+    is_highest = jax.config.jax_default_matmul_precision == "highest"
+    with jax.default_matmul_precision("high" if is_highest else "highest"):
+        second = compat.trace(function, argument)
     if not _same_numbers(first, second):
         raise UsageError(
             f"{name} computes with other constants each time it is traced: it draws random "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import log
+from math import ceil, log
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,17 @@ class Settings:
     power: float
     truncation: float
     most: int
+
+
+def draws_of_a_constant(power: float) -> int:
+    """Number of equal draws after which an entry counts as constant.
+
+    An event of probability `RAREST` would have been seen in them with the power.
+
+    >>> draws_of_a_constant(0.99)
+    4606
+    """
+    return ceil(log(1 / (1 - power)) / RAREST)
 
 
 @dataclass(frozen=True)
@@ -181,11 +192,11 @@ class _Judge:
         is_off = np.abs(self.moments.mean - exact) > self.allowed
         # once refuted, refuted: the level is spent on every look
         self.refuted = self.refuted | self.look.refuted | (self.fixed & is_off)
-        self.is_still = self.moments.is_constant & ~self.fixed
-        # so many draws that a change of probability RAREST is seen with the power
-        is_enough = self.moments.count >= log(1 / (1 - self.settings.power)) / RAREST
-        still_agrees = self.is_still & ~is_off & is_enough
-        self.supported = self.look.powered | (self.fixed & ~is_off) | still_agrees
+        is_still = self.moments.is_constant & ~self.fixed
+        self.still_off, self.still_agrees = is_still & is_off, is_still & ~is_off
+        is_enough = self.moments.count >= draws_of_a_constant(self.settings.power)
+        agrees = (self.fixed & ~is_off) | (self.still_agrees & is_enough)
+        self.supported = self.look.powered | agrees
         return bool(self.refuted.any() or self.supported.all())
 
     def _scale(self) -> np.ndarray:
@@ -240,16 +251,16 @@ class _Judge:
             return ""
         open_entries = ~self.supported
         n = self.moments.count
-        still = np.flatnonzero(open_entries & self.is_still)
-        if len(still):
-            i = int(still[0])
+        still_off = np.flatnonzero(open_entries & self.still_off)
+        if len(still_off):
+            i = int(still_off[0])
             rare = log(1 / self.plan.level) / n
             return (
                 f"all {n:,} draws{self._at(i)} are {self.moments.mean[i]:.4g}, exact is "
                 f"{self.candidate.values[i]:.4g}: only an event rarer than {rare:.1g} could make "
                 "up the difference; enumerate the cases with support="
             )
-        wild = np.flatnonzero(open_entries & ~self.look.reliable)
+        wild = np.flatnonzero(open_entries & ~self.look.reliable & ~self.still_agrees)
         if len(wild):
             i = int(wild[np.argmax(np.nan_to_num(self.moments.leverage[wild], nan=np.inf))])
             share, skew = self.moments.leverage[i], self.moments.skewness[i]
@@ -261,6 +272,13 @@ class _Judge:
             return (
                 f"heavy tails{self._at(i)}: {what}; make more draws, average several into one "
                 "draw, or enumerate the cases with support="
+            )
+        still = np.flatnonzero(open_entries & self.still_agrees)
+        if len(still):
+            return (
+                f"{n:,} draws{self._at(int(still[0]))} agree with exact and never varied; "
+                f"{draws_of_a_constant(self.settings.power):,} draws are needed to call it "
+                "constant; raise max_samples="
             )
         i = int(np.flatnonzero(open_entries)[np.argmax(self.look.needed[open_entries])])
         if self.look.needed[i] <= n:

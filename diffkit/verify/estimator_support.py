@@ -19,8 +19,10 @@ from diffkit.verify.estimator import Candidate, Draws, coarsest_dtype
 from diffkit.verify.estimator_verdict import Comparison, cosine
 
 MOST_CASES = 10**6
-#: Roundings a given number may carry beyond those of a sum over the cases.
+#: Roundings a given number may carry; a candidate in floats, beyond those of a sum over the cases.
 _ROUNDINGS = 16
+#: Where rounding could explain more than this share of what is refuted, nothing is proved.
+_SHARE_PROVED = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -187,8 +189,10 @@ def _compare(
     spacing = np.maximum(np.maximum(draws.epsilon, candidate.epsilon), support.epsilon)
     sizes = size + np.abs(candidate.values)
     generous = np.sqrt(spacing) * sizes
-    roundings = len(support.probabilities) + _ROUNDINGS
-    tight = np.minimum(roundings * spacing * sizes, generous)
+    # The sum over the cases is rational.  Only a candidate in floats may be a sum made in floats.
+    given = _ROUNDINGS * max(draws.epsilon, support.epsilon)
+    summed = (len(support.probabilities) + _ROUNDINGS) * candidate.epsilon
+    tight = np.minimum((given + summed) * sizes, _SHARE_PROVED * generous)
     bias = np.array([float(abs(a - b)) for a, b in zip(total, candidate.rationals, strict=True)])
     status: Status = "proved"
     reason = ""
@@ -199,8 +203,8 @@ def _compare(
         status = "undecided"
         reason = (
             f"a bias of {bias[i]:.1g}{f' at {draws.entries[i]}' if draws.entries[i] else ''} is "
-            f"more than the rounding of a sum ({tight[i]:.1g}) and less than half the digits of "
-            f"{coarsest_dtype(draws.epsilon)}; enumerate in float64"
+            f"more than the rounding of the numbers given ({tight[i]:.1g}) and less than half the "
+            f"digits of {coarsest_dtype(float(spacing[i]))}; enumerate in float64"
         )
     limit = generous if status == "refuted" else tight
     mean = np.array([float(value) for value in total])

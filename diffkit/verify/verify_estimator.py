@@ -18,7 +18,13 @@ from diffkit.verify.estimator import (
     read_candidates,
     read_draws,
 )
-from diffkit.verify.estimator_sampling import Sample, Settings, moments_of, sample
+from diffkit.verify.estimator_sampling import (
+    Sample,
+    Settings,
+    draws_of_a_constant,
+    moments_of,
+    sample,
+)
 from diffkit.verify.estimator_support import Enumeration, Support, enumerate_cases, read_support
 from diffkit.verify.estimator_verdict import Comparison, EstimatorVerdict
 
@@ -43,9 +49,10 @@ def verify_estimator(
     r"""Judge whether $\mathrm{E}[\text{estimator}]$ is `exact`.
 
     Without `support`, by a group-sequential test of every entry: refuted if a mean is off by more
-    than chance (false with probability at most `alpha`, over all looks, entries and candidates);
-    supported once a bias of `detectable` times the largest entry of the exact array would have
-    been found with probability `power`; undecided after `max_samples` draws.
+    than chance (false with probability at most `alpha`, over all looks, entries and candidates,
+    unless events rarer than about one in the number of draws made carry the mean); supported once
+    a bias of `detectable` times the largest entry of the exact array would have been found with
+    probability `power`; undecided after `max_samples` draws.
 
     With `support`, by enumeration: the mean over all cases is computed in rational arithmetic from
     the numbers the estimator returns.  Proved if the bias is no larger than the rounding of the
@@ -59,7 +66,8 @@ def verify_estimator(
             fractions), or a dict of named candidates, each of that structure.  A dict of the
             structure of a draw is one pytree; no dict can be read both ways.
         key: A typed key, `jax.random.key(0)`; not needed with `support`.
-        alpha: Probability of refuting what is true, in (0, 1/2).
+        alpha: Probability of refuting what is true, in (0, 1/2); no test of means keeps it where
+            events that no draw has shown carry the mean.
         detectable: Relative bias to be found, > 0.
         power: Probability of finding it, in [1/2, 1).
         truncation: Absolute bias, entry by entry, that is known and allowed, >= 0.
@@ -86,7 +94,7 @@ def verify_estimator(
     if support is not None:
         cases = read_support(support)
         draws = read_draws(estimator, cases.case(0))
-        return _by_enumeration(draws, exact, cases, settings, "", against)
+        return _by_enumeration(draws, exact, cases, settings, against)
     key = check_key(key)
     draws = read_draws(estimator, key)
     candidates = read_candidates(exact, draws)
@@ -95,7 +103,7 @@ def verify_estimator(
         cases = read_support([(1, 0)])
         once = replace(draws, function=lambda case: estimator(key))
         note = f"{draws.name} ignores its key: every draw is the same"
-        return _by_enumeration(once, exact, cases, settings, note, against)
+        return _by_enumeration(once, exact, cases, settings, against, key=key, note=note)
     found = sample(draws, candidates, draws.per_entry(draws.is_fixed), key, settings)
     if found.bad_draw is not None:
         return _not_finite(
@@ -168,9 +176,12 @@ def _by_enumeration(
     exact: Any,
     cases: Support,
     settings: Settings,
-    note: str,
     against: Callable[[Any], Any] | None,
+    *,
+    key: Any = None,
+    note: str = "",
 ) -> EstimatorVerdict:
+    """The verdict on all cases; with a key, on the one case of an estimator that ignores it."""
     candidates = read_candidates(exact, draws)
     found = enumerate_cases(draws, candidates, cases, settings.truncation)
     names = [each.name for each in candidates]
@@ -182,7 +193,9 @@ def _by_enumeration(
     status, tail = _joined(found.comparisons)
     count = len(cases.probabilities)
     efficiency, told = None, ""
-    if against is not None:
+    if against is not None and key is not None:
+        efficiency, told = _efficiency(draws, key, against, found.variance, settings.most)
+    elif against is not None:
         efficiency, told = _efficiency_exactly(draws, cases, against, found.variance)
     number = f"all {count:,} cases enumerated" if count > 1 or not note else note
     return EstimatorVerdict(
@@ -224,9 +237,10 @@ def _by_sampling(
         status=status,
         statement=f"E[{draws.name}] {tail}",
         scope=(
-            f"{n:,} draws; anything true is refuted with probability at most {settings.alpha:g}; "
-            f"where supported, a bias of {settings.detectable:g} of the largest entry would have "
-            f"been found with probability {settings.power:g}"
+            f"{n:,} draws; anything true is refuted with probability at most {settings.alpha:g}, "
+            f"unless events rarer than about {1 / n:.1g} carry the mean; where supported, a bias "
+            f"of {settings.detectable:g} of the largest entry would have been found with "
+            f"probability {settings.power:g}{_scope_of_constants(found, settings)}"
         ),
         evidence=tuple(
             row
@@ -245,6 +259,13 @@ def _by_sampling(
         efficiency=efficiency,
         summary=(f"{n:,} draws, variance of a draw {variance.sum():.4g}{told}",),
     )
+
+
+def _scope_of_constants(found: Sample, settings: Settings) -> str:
+    if found.moments is None or not found.moments.is_constant.any():
+        return ""
+    needed = draws_of_a_constant(settings.power)
+    return f"; an entry that agrees and never varied counts as constant after {needed:,} draws"
 
 
 def _joined(comparisons: Sequence[Comparison]) -> tuple[Status, str]:

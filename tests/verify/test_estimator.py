@@ -210,6 +210,33 @@ def test_what_rounding_may_explain_is_undecided_in_float32_and_refuted_in_float6
         assert dk.verify_estimator(die, 3.5002, support=DIE).status == "refuted"
 
 
+@pytest.mark.parametrize("count", [3000, 5000])
+@pytest.mark.parametrize("bias", [Fraction(1, 10_000), Fraction(2, 10_000)])
+def test_no_number_of_cases_lets_rounding_explain_a_bias_against_an_exact_number(count, bias):
+    # the whole numbers below 5000 are float32 without rounding: their mean is known exactly
+    mean = Fraction(count - 1, 2)
+    support = [(Fraction(1, count), i) for i in range(count)]
+    right = dk.verify_estimator(die, mean, support=support)
+    assert right.status == "proved"
+    assert right.candidates["exact"].bias[0] == 0
+    for exact in (mean * (1 + bias), np.float32(mean * (1 + bias))):
+        wrong = dk.verify_estimator(die, exact, support=support)
+        assert wrong.status == "undecided"
+        assert "rounding of the numbers given" in str(wrong)
+    assert dk.verify_estimator(die, mean * (1 + 10 * bias), support=support).status == "refuted"
+
+
+def test_five_per_cent_of_two_bfloat16_cases_are_not_proved():
+    coin = lambda side: jnp.asarray(side, jnp.bfloat16)
+    support = [(Fraction(1, 2), 1.0), (Fraction(1, 2), 2.0)]
+    assert dk.verify_estimator(coin, Fraction(3, 2), support=support).status == "proved"
+    for off in (Fraction(105, 100), Fraction(95, 100)):
+        verdict = dk.verify_estimator(coin, off * Fraction(3, 2), support=support)
+        assert verdict.status == "undecided"
+        assert "bfloat16" in str(verdict)
+    assert dk.verify_estimator(coin, Fraction(2), support=support).status == "refuted"
+
+
 def test_truncation_is_allowed_and_no_more():
     assert dk.verify_estimator(die, 3.49, support=DIE, truncation=0.02).status == "proved"
     assert dk.verify_estimator(die, 3.49, support=DIE, truncation=0.005).status == "refuted"
@@ -308,6 +335,15 @@ def test_an_estimator_without_its_key_is_one_case(key):
     assert dk.verify_estimator(constant, np.array([0.1, 0.21]), key=key).status == "refuted"
 
 
+def test_an_estimator_without_its_key_is_compared_with_draws_of_the_other(key):
+    constant = lambda key: jnp.float32(1)
+    verdict = dk.verify_estimator(constant, 1.0, key=key, against=jax.random.normal)
+    assert verdict.status == "proved"
+    assert verdict.efficiency == np.inf
+    both = dk.verify_estimator(constant, 1.0, key=key, against=lambda key: jnp.float32(2))
+    assert np.isnan(both.efficiency)
+
+
 def test_a_leaf_without_the_key_is_compared_without_chance(key):
     estimator = jax.jit(lambda key: (jax.random.normal(key) + 1, jnp.float32(0.25)))
     assert dk.verify_estimator(estimator, (1.0, 0.25), key=key, detectable=0.05).ok
@@ -326,6 +362,47 @@ def test_random_numbers_from_outside_of_jax_are_refused(key):
             np.zeros(2),
             key=key,
         )
+
+
+def test_random_numbers_from_outside_are_seen_behind_jit(key):
+    generator = np.random.default_rng(0)
+
+    @jax.jit
+    def estimator(key):
+        return 1 + jax.random.normal(key) + generator.normal()
+
+    for _ in range(2):
+        with pytest.raises(UsageError, match="outside of JAX"):
+            dk.verify_estimator(estimator, 1.0, key=key)
+    with (
+        jax.default_matmul_precision("highest"),
+        pytest.raises(UsageError, match="outside of JAX"),
+    ):
+        dk.verify_estimator(estimator, 1.0, key=key)
+
+
+def test_the_scope_names_the_event_that_no_draw_has_shown(key):
+    def mixture(key):
+        often, rare = jax.random.split(key)
+        return jax.random.normal(often) + 1e4 * jax.random.bernoulli(rare, 1e-5)
+
+    # 0.1 is the mean, and all of it is carried by one draw in 100,000
+    verdict = dk.verify_estimator(mixture, 0.1, key=key)
+    assert verdict.status == "refuted"
+    assert verdict.samples < 1e5
+    assert f"unless events rarer than about {1 / verdict.samples:.1g} carry" in verdict.scope
+
+
+def test_an_entry_that_never_varied_says_how_many_draws_it_takes(key):
+    masked = lambda key: noisy(np.ones(2, np.float32), 0.01)(key) * np.array([1.0, 0.0])
+    exact = np.array([1.0, 0.0])
+    few = dk.verify_estimator(masked, exact, key=key, max_samples=4605)
+    assert few.status == "undecided"
+    assert "never varied; 4,606 draws are needed to call it constant" in str(few)
+    assert "could make up the difference" not in str(few)
+    enough = dk.verify_estimator(masked, exact, key=key, max_samples=4606)
+    assert enough.status == "supported"
+    assert "counts as constant after 4,606 draws" in enough.scope
 
 
 def test_entries_that_are_always_the_exact_zero_are_supported(key):
@@ -390,10 +467,13 @@ def test_a_closed_form_of_the_variance_is_met(key):
 
 
 def test_the_callers_configuration_and_precision_are_kept(key):
+    names = ("jax_enable_x64", "jax_default_matmul_precision", "jax_disable_jit")
+    before = [getattr(jax.config, name) for name in names]
     with compat.x64():
         verdict = dk.verify_estimator(noisy(1.0, 0.1), 1.0, key=key)
         assert verdict.evidence[0].dtype == "float64"
-    assert not jax.config.jax_enable_x64 or compat.x64_enabled()
+        assert jax.config.jax_enable_x64
+    assert [getattr(jax.config, name) for name in names] == before
 
 
 # --- what a verdict is --------------------------------------------------------------------------
@@ -410,7 +490,10 @@ def test_a_verdict_prints_saves_and_reads_back(key):
     data = json.loads(verdict.to_json())
     assert data["candidates"]["two"]["status"] == "refuted"
     assert Verdict.from_dict(data).status == "supported"
-    assert "REFUTED" not in verdict.raise_if_refuted().to_html()
+    html = verdict.raise_if_refuted().to_html()
+    assert html.startswith('<div class="diffkit-verdict supported"><pre>SUPPORTED')
+    wrong = dk.verify_estimator(noisy(1.0, 0.1), 2.0, key=key)
+    assert wrong.to_html().startswith('<div class="diffkit-verdict refuted"><pre>REFUTED')
     with pytest.raises(UsageError, match="importable"):
         verdict.save("verdict.json")
 
