@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from math import isfinite
 from typing import Any
 
 #: Version of the layout below.
@@ -13,7 +14,8 @@ class Trap:
     """A point at which AD's answer is not the derivative, or there is none.
 
     Args:
-        kind: A kind of `core.finding.KINDS`, or "limit" at an infinite point.
+        kind: A kind of `core.finding.KINDS`; "nan-gradient" also where AD gives nan at an infinite
+            point towards which its gradient has a limit.
         severity: "wrong" when refuted by two witness groups, "warning" or "note".
         message: What happens, with numbers.
         point: Argument name -> value.
@@ -51,11 +53,13 @@ class Entry:
         form: "elementwise" (asked as a function of numbers) or "array".
         call: The call that was asked about, as code; arguments are named.
         modes: AD mode -> "" or why it cannot differentiate the function.
-        accuracy: Rows of `verify.accuracy.Accuracy`; per dtype and mode.
+        accuracy: Rows of `verify.accuracy.Accuracy`, per dtype and mode, each with the "entry" of
+            the argument it is about, "" for a function of numbers.
         traps: Traps and conventions, the worst first.
         truth: What the derivative was held against: "balls" or "differences".
         unfinished: Stages that ran out of time or raised, each with the reason.
         seconds: Wall time.
+        skipped: What was not asked, "accuracy float16" say -> why.
     """
 
     name: str
@@ -69,6 +73,7 @@ class Entry:
     truth: str = "balls"
     unfinished: tuple[str, ...] = ()
     seconds: float = 0.0
+    skipped: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -90,6 +95,20 @@ class Entry:
             if row["mode"] != "primal" and row["dtype"] in ("float64", "float32") and row["points"]
         ]
         return max(found, key=order.index, default="")
+
+
+def place_of(row: Mapping[str, Any]) -> str:
+    """Where the error of an accuracy row is: the argument, or the entry of it with its value.
+
+    >>> place_of({"at": 0.5, "entry": ""}), place_of({"at": 0.5, "entry": "entry [1]"})
+    ('0.5', 'entry [1] = 0.5')
+    >>> place_of({"at": float("nan"), "entry": "direction 2"})
+    'direction 2'
+    """
+    entry, at = row.get("entry", ""), row["at"]
+    if not entry:
+        return f"{at:.6g}"
+    return f"{entry} = {at:.6g}" if isfinite(at) else entry
 
 
 def to_data(entry: Entry) -> dict[str, Any]:

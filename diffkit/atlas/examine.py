@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from math import isfinite, nan
+from math import inf, isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,13 @@ from diffkit.atlas.public_functions import PublicFunction, module_of
 from diffkit.atlas.questions import AtInfinity, Leaves, Question, at_infinity, question
 from diffkit.atlas.spelling import reproducer, spell
 from diffkit.backend import compat
+from diffkit.bridge.subject import Subject
 from diffkit.core.errors import DiffkitError, UnsupportedFunction, UnsupportedPrimitive
 from diffkit.core.finding import Finding
-from diffkit.numeric.ulps import FORMATS
+from diffkit.numeric.ulps import FORMATS, float_format, spacing
 from diffkit.oracles import forward, reverse
 from diffkit.verify import accuracy, findings
-from diffkit.verify.accuracy import ACCURATE, Accuracy, ulps_of
+from diffkit.verify.accuracy import ACCURATE, CLASSES, MOST_EXAMINED, Accuracy, Class, ulps_of
 from diffkit.verify.answers import Answer, ask
 from diffkit.verify.modes import mode_error
 
@@ -89,10 +90,11 @@ def examine(function: PublicFunction, wrt: int, *, seconds: float = SECONDS) -> 
         form="elementwise" if asked.is_elementwise else "array",
         call=spell(function),
         modes=survey.found_modes,
-        accuracy=tuple(each.to_dict() for each in survey.found_accuracy),
+        accuracy=tuple(survey.found_accuracy),
         traps=tuple(_shown(survey.found_traps)),
         truth="differences" if survey.is_measured else "balls",
         unfinished=tuple(unfinished),
+        skipped=survey.skipped,
         seconds=round(time.monotonic() - start, 2),
     )
 
@@ -107,7 +109,8 @@ class _Survey:
     def __init__(self, asked: Question):
         self.asked, self.what = asked, asked.what
         self.found_modes: dict[str, str] = {}
-        self.found_accuracy: list[Accuracy] = []
+        self.found_accuracy: list[dict[str, Any]] = []
+        self.skipped: dict[str, str] = {}
         self.found_traps: list[Trap] = []
         self.is_measured = False
 
@@ -125,21 +128,22 @@ class _Survey:
             return
         try:
             for dtype in FORMATS:
-                with _half_precision_may_be_missing(dtype):
+                with self._half_precision_may_be_missing(dtype):
                     points = accuracy.sample(POINTS, dtype)
-                    self.found_accuracy += accuracy.measure(self.what, points, (dtype,))
+                    rows = accuracy.measure(self.what, points, (dtype,))
+                    self.found_accuracy += [{**row.to_dict(), "entry": ""} for row in rows]
         except (UnsupportedPrimitive, UnsupportedFunction):
             self.is_measured = True
             self._accuracy_here("float32")  # differences in float64 see that far, no farther
 
     def _accuracy_here(self, dtype: str) -> None:
         answers: list[Answer] = []
-        with _half_precision_may_be_missing(dtype):
+        with self._half_precision_may_be_missing(dtype):
             answers = ask(self.what, dtype, [self.what.values], 1, 1, 0)
         self.is_measured |= any(answer.measured for answer in answers)
         for mode in (reverse.NAME, forward.NAME):
             mine = [answer for answer in answers if answer.mode == mode]
-            summary = _summary(dtype, mode, mine)
+            summary = _summary(self.what, dtype, mode, mine)
             if summary is not None:
                 self.found_accuracy.append(summary)
 
@@ -164,14 +168,26 @@ class _Survey:
             if found.is_trap:
                 self.found_traps.append(_limit_trap(self.what, found))
 
+    @contextmanager
+    def _half_precision_may_be_missing(self, dtype: str) -> Generator[None]:
+        """Note what JAX raises for a narrow format that a function does not support."""
+        try:
+            yield
+        except DiffkitError:
+            raise
+        except (TypeError, ValueError, NotImplementedError) as error:
+            if dtype in TRAP_DTYPES:
+                raise
+            self.skipped[f"accuracy {dtype}"] = f"{type(error).__name__}: {_first_line(error)}"
+
     def _suspicious(self) -> Iterator[Leaves]:
         """Points at which an accuracy row has an error that no rounding explains."""
         for row in self.found_accuracy:
-            if row.verdict != "wrong" or row.dtype not in TRAP_DTYPES or not isfinite(row.at):
-                continue
-            leaves = list(self.what.values)
-            if leaves[self.what.wrt].ndim == 0:
-                leaves[self.what.wrt] = np.asarray(row.at)
+            if row["verdict"] != "wrong" or row["dtype"] not in TRAP_DTYPES or row["entry"]:
+                continue  # an entry of an array: the rows are about the example arguments alone
+            if isfinite(row["at"]):
+                leaves = list(self.what.values)
+                leaves[self.what.wrt] = np.asarray(row["at"])
                 yield tuple(leaves)
 
     def _note(self, answers: Sequence[Answer], order: int) -> None:
@@ -227,18 +243,6 @@ class _Survey:
         return outside(self.asked.function, leaves, self.what.wrt)
 
 
-@contextmanager
-def _half_precision_may_be_missing(dtype: str) -> Generator[None]:
-    """Pass over what JAX raises for a format it does not support in a function."""
-    try:
-        yield
-    except DiffkitError:
-        raise
-    except (TypeError, ValueError, NotImplementedError):
-        if dtype in TRAP_DTYPES:
-            raise
-
-
 def _key(trap: Trap) -> tuple[Any, ...]:
     return trap.kind, trap.severity, trap.is_defect, trap.order, str(trap.point)
 
@@ -265,26 +269,25 @@ def _is_refuted(answer: Answer, usual: float) -> bool:
     return isfinite(answer.true_value) and not answer.error <= allowed * size
 
 
-def _summary(dtype: str, mode: str, answers: Sequence[Answer]) -> Accuracy | None:
-    """Errors of the entries of a gradient, in spacings at its largest entry."""
-    compared = [
-        answer
-        for answer in answers
-        if answer.truth.kind == "smooth" and isfinite(answer.true_value)
-    ]
+def _summary(
+    what: Subject, dtype: str, mode: str, answers: Sequence[Answer]
+) -> dict[str, Any] | None:
+    """Errors of the entries of a gradient, in spacings at its largest entry; None without any."""
+    smooth = [answer for answer in answers if _has_derivative(answer)]
+    largest = max((abs(answer.true_value) for answer in smooth), default=0.0)
+    compared = [answer for answer in smooth if _is_known(answer, largest)]
     if not compared:
         return None
-    largest = max(abs(answer.true_value) for answer in compared)
     errors = [
         ulps_of(largest + (answer.value - answer.true_value), largest, dtype) for answer in compared
     ]
-    worst = int(np.argmax(errors))
+    first = np.argsort(-np.asarray(errors), kind="stable")[:MOST_EXAMINED]
+    examined = [(int(k), *_class(what, compared[k], errors[k], largest)) for k in first]
+    worst, verdict, condition = max(
+        examined, key=lambda each: (CLASSES.index(each[1]), errors[each[0]])
+    )
     shown = compared[worst]
-    if errors[worst] <= ACCURATE:
-        verdict: Any = "accurate"
-    else:
-        verdict = "wrong" if shown.outcome == "disagrees" else "unstable"
-    return Accuracy(
+    row = Accuracy(
         dtype=dtype,
         mode=mode,
         points=len(compared),
@@ -292,12 +295,55 @@ def _summary(dtype: str, mode: str, answers: Sequence[Answer]) -> Accuracy | Non
         median=float(np.median(errors)),
         worst=float(errors[worst]),
         scaled=float(errors[worst]),
-        at=float(np.argmax(np.ravel(shown.probe.tangent))),
+        at=_asked_about(what, shown),
         value=shown.value,
         truth=shown.true_value,
-        condition=nan,
+        condition=condition,
         verdict=verdict,
+        undecided=sum(answer.truth.kind == "undecided" for answer in answers),
     )
+    return {**row.to_dict(), "entry": shown.probe.entry}
+
+
+def _has_derivative(answer: Answer) -> bool:
+    """Whether a derivative exists to compare with.
+
+    A nan that a second witness does not confirm to be wrong is no error of any size: it is listed
+    among the traps.
+    """
+    if answer.truth.kind != "smooth" or not isfinite(answer.true_value):
+        return False
+    return isfinite(answer.value) or answer.outcome == "disagrees"
+
+
+def _is_known(answer: Answer, largest: float) -> bool:
+    """Whether the truth is known to a rounding, or AD is off by more than differences see."""
+    found = answer.truth.derivative
+    width = found.high - found.low if found is not None else inf
+    smallest = float_format(answer.dtype).tiny
+    return width <= ACCURATE * spacing(max(largest, smallest), answer.dtype) or answer.error > width
+
+
+def _class(what: Subject, answer: Answer, ulps: float, largest: float) -> tuple[Class, float]:
+    """What explains the error of an entry, and its condition number when it was asked for.
+
+    The condition is |x dg| / max |g|, since the error is held against the largest entry too.
+    """
+    if ulps <= ACCURATE:
+        return "accurate", nan
+    try:
+        condition = accuracy.condition(what, answer, 1) * abs(answer.true_value) / (largest or 1.0)
+    except DiffkitError:  # nobody can differentiate it twice
+        condition = 0.0
+    if ulps <= ACCURATE * (1 + condition) and ulps < inf:
+        return "ill-conditioned", condition
+    return ("wrong" if answer.outcome == "disagrees" else "unstable"), condition
+
+
+def _asked_about(what: Subject, answer: Answer) -> float:
+    """The entry of the argument that an answer is about; nan along a direction through several."""
+    mine = answer.probe.leaves[what.wrt][answer.probe.tangent != 0]
+    return float(mine[0]) if mine.size == 1 else nan
 
 
 def _limit_trap(what: Any, found: AtInfinity) -> Trap:

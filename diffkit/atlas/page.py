@@ -6,7 +6,7 @@ from html import escape
 from math import isnan
 from typing import Any
 
-from diffkit.atlas.entry import Entry, Trap
+from diffkit.atlas.entry import Entry, Trap, place_of
 from diffkit.atlas.survey import Atlas
 from diffkit.numeric.ulps import FORMATS
 from diffkit.verify.report.page import asset, document
@@ -186,9 +186,14 @@ def _details(entry: Entry) -> str:
     ]
     if entry.traps:
         parts.append(f"<ul class='traps'>{''.join(map(_trap, entry.traps))}</ul>")
-    if entry.accuracy:
-        parts.append(_accuracy_table(entry.accuracy))
+    measured = [row for row in entry.accuracy if row["points"]]
+    if measured:
+        parts.append(_accuracy_table(measured))
     parts += [f"<p class='aside'>unfinished: {escape(each)}</p>" for each in entry.unfinished]
+    parts += [
+        f"<p class='aside'>not asked: {escape(what)}: {escape(reason)}</p>"
+        for what, reason in entry.skipped.items()
+    ]
     return "".join(parts)
 
 
@@ -213,7 +218,6 @@ _COLUMNS = {
     "median": "median",
     "worst": "worst",
     "of usual size": "scaled",
-    "at": "at",
     "AD": "value",
     "truth": "truth",
     "condition": "condition",
@@ -221,11 +225,12 @@ _COLUMNS = {
 
 
 def _accuracy_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    names = ("format", "mode", "verdict", *_COLUMNS)
+    names = ("format", "mode", "verdict", "at", *_COLUMNS)
     heads = "".join(f"<th scope='col'>{name}</th>" for name in names)
     lines = "".join(
         f"<tr><td>{row['dtype']}</td><td>{row['mode']}</td>"
         f"<td><span class='digits {row['verdict']}'>{row['verdict']}</span></td>"
+        f"<td>{escape(place_of(row))}</td>"
         + "".join(
             f"<td class='number'>{'' if isnan(row[key]) else number(row[key], 3)}</td>"
             for key in _COLUMNS.values()

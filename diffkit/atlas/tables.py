@@ -6,7 +6,7 @@ from dataclasses import asdict
 from math import isfinite
 from typing import Any
 
-from diffkit.atlas.entry import SCHEMA, Entry, Trap
+from diffkit.atlas.entry import SCHEMA, Entry, Trap, place_of
 from diffkit.atlas.survey import Atlas
 from diffkit.typeset.tables import aligned, markdown
 
@@ -120,12 +120,13 @@ def entry_text(entry: Entry) -> str:
         condition = f", condition {row['condition']:.2g}" if isfinite(row["condition"]) else ""
         lines.append(
             f"  {row['dtype']:<9}{row['mode']:<8} {row['verdict']:<16}median "
-            f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {row['at']:.6g}{condition}"
+            f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {place_of(row)}{condition}"
         )
     for trap in entry.traps:
         lines.append(f"  {_severity(trap):<9}{trap.kind:<14}{trap.message} ({trap.dtype})")
         lines += [f"      {line}" for line in trap.reproducer.splitlines()]
     lines += [f"  unfinished {each}" for each in entry.unfinished]
+    lines += [f"  not asked {what}: {reason}" for what, reason in entry.skipped.items()]
     return "\n".join(lines)
 
 

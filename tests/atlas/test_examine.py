@@ -6,11 +6,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flint import arb
 
 from diffkit.atlas import examine
-from diffkit.atlas.entry import from_data, to_data
+from diffkit.atlas.entry import from_data, place_of, to_data
 from diffkit.atlas.examine import all_of
 from diffkit.atlas.public_functions import PublicFunction, find, public_names
+from diffkit.atlas.questions import question
+from diffkit.atlas.tables import entry_text
+from diffkit.backend import compat
+from diffkit.bridge.subject import Probe
+from diffkit.numeric.balls import DerivativeEnclosure, Enclosure
+from diffkit.verify import accuracy
+from diffkit.verify.answers import Answer
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +85,10 @@ def test_a_power_with_exponent_zero_gives_nan_at_zero_although_it_is_constant(en
 def test_sinc_loses_its_digits_near_zero(entries):
     (entry,) = entries("jax.numpy.sinc").values()
     assert "cancellation" in kinds(entry)
-    assert entry.verdict == "unstable"
+    verdicts = {row["dtype"]: row["verdict"] for row in entry.accuracy if row["mode"] == "reverse"}
+    assert verdicts["float64"] == "unstable"
+    assert verdicts["float32"] == "wrong"  # x**2 underflows, and what is divided by it is inf
+    assert entry.defects
     for defect in entry.defects:
         x = defect.point["x"]
         # sinc'(x) = -pi^2 x / 3 + O(x^3)
@@ -153,3 +164,89 @@ def test_an_entry_comes_back_from_json_as_it_was(entries):
         assert again.traps == entry.traps
         assert again.title == entry.title
         assert json.dumps(to_data(again)) == text  # nan is not equal to itself
+
+
+def array_rows(call, *args):
+    """Accuracy rows of an array function: dtype and mode -> row."""
+    asked = question(PublicFunction("jax.numpy.planted", call, args, (0,)), 0)
+    survey = examine._Survey(asked)
+    with compat.x64():
+        for dtype in ("float64", "float32"):
+            survey._accuracy_here(dtype)
+    return {(row["dtype"], row["mode"]): row for row in survey.found_accuracy}
+
+
+def adjugate_inverse(m):
+    adjugate = jnp.array([[m[1, 1], -m[0, 1]], [-m[1, 0], m[0, 0]]])
+    return adjugate / (m[0, 0] * m[1, 1] - m[0, 1] * m[1, 0])
+
+
+def test_the_inverse_of_an_ill_conditioned_matrix_is_not_called_unstable():
+    # the last entry is 1e-5 away from a singular matrix, so the condition is of order 1e5
+    nearly_singular = np.array([[1.1, 0.7], [0.7, 0.49 / 1.1 + 1e-5]])
+    rows = array_rows(adjugate_inverse, nearly_singular)
+    for row in rows.values():
+        assert row["worst"] > 16
+        assert row["condition"] > 1e4
+        assert row["verdict"] == "ill-conditioned"
+
+
+def test_a_formula_that_loses_digits_of_an_array_is_called_unstable():
+    # sum((1 - cos x) / x): the derivative tends to 1/2, its condition to 0
+    rows = array_rows(lambda x: jnp.sum((1 - jnp.cos(x)) / x), np.array([1e-5, 2e-5]))
+    assert {row["verdict"] for row in rows.values()} == {"unstable"}
+
+
+def test_a_truth_from_differences_is_held_against_errors_they_can_see():
+    """LU has no row of balls; differences know ten digits of the gradient, AD sixteen."""
+    rows = array_rows(jnp.linalg.inv, np.array([[0.1, 0.7], [0.9, 1.3]]))
+    assert {row["verdict"] for row in rows.values()} == {"accurate"}
+
+
+def test_the_place_of_an_error_is_the_entry_or_the_value_of_a_number():
+    rows = array_rows(lambda x, y: jnp.sum(x * y), np.array([2.5, 3.5]), np.array([0.5, 0.7]))
+    (place,) = {place_of(row) for row in rows.values()}
+    assert place in ("entry [0] = 2.5", "entry [1] = 3.5")
+    # float32 rounds 0.3; the mean over both axes keeps it a number among arrays
+    rows = array_rows(lambda x, y: jnp.sum(x * y), np.array(2.5), np.array([0.5, 0.7]))
+    assert {place_of(row) for row in rows.values()} == {"2.5"}
+
+
+def answer(value, truth, outcome, number):
+    tangent = np.zeros(2)
+    tangent[number] = 1.0
+    probe = Probe((np.array([3.0, 4.0]),), tangent, np.ones(()), f"entry [{number}]")
+    found = Enclosure.of(arb(truth))
+    enclosed = DerivativeEnclosure(found, found, found, "smooth", "")
+    return Answer(probe, "float64", "reverse", value, enclosed, outcome)
+
+
+def test_the_worst_class_is_shown_not_the_largest_error(monkeypatch):
+    what = question(PublicFunction("jax.numpy.p", jnp.sum, (np.array([3.0, 4.0]),), (0,)), 0).what
+    monkeypatch.setattr(accuracy, "condition", lambda *_: 0.0)
+    wrong = answer(1.0 + 1e-8, 1.0, "disagrees", 1)
+    row = examine._summary(what, "float64", "reverse", [answer(1.001, 1.0, "agrees", 0), wrong])
+    assert row["verdict"] == "wrong"
+    assert place_of(row) == "entry [1] = 4"
+
+
+def test_a_nan_is_an_error_only_where_a_second_witness_says_so(monkeypatch):
+    what = question(PublicFunction("jax.numpy.p", jnp.sum, (np.array([3.0, 4.0]),), (0,)), 0).what
+    monkeypatch.setattr(accuracy, "condition", lambda *_: 0.0)
+    clean = answer(1.0, 1.0, "agrees", 0)
+    for outcome, verdict, points in (("disagrees", "wrong", 2), ("unsure", "accurate", 1)):
+        row = examine._summary(what, "float64", "reverse", [clean, answer(np.nan, 1.0, outcome, 1)])
+        assert (row["verdict"], row["points"]) == (verdict, points)
+
+
+def test_what_a_narrow_format_raises_is_told():
+    def refuses(x):
+        if x.dtype == jnp.float16:
+            raise TypeError("a defect of our own\nsecond line")
+        return jnp.sin(x)
+
+    (entry,) = all_of(PublicFunction("jax.numpy.sin", refuses, (np.array([0.3, 0.7]),), (0,)))
+    said = {"accuracy float16": "TypeError: a defect of our own"}
+    assert {k: entry.skipped[k] for k in said} == said
+    assert "not asked accuracy float16: TypeError: a defect of our own" in entry_text(entry)
+    assert {row["dtype"] for row in entry.accuracy} == {"float64", "float32", "bfloat16"}

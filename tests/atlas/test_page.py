@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from diffkit.atlas.entry import Entry, Trap
 from diffkit.atlas.page import page, tags
 from diffkit.atlas.survey import Atlas
 
+NAN = float("nan")
 ROW = {
     "dtype": "float32",
     "mode": "reverse",
@@ -23,9 +25,11 @@ ROW = {
     "at": 0.25,
     "value": 1.0,
     "truth": 1.5,
-    "condition": float("nan"),
+    "condition": NAN,
     "verdict": "unstable",
 }
+#: A row that compared nothing.
+EMPTY = {**ROW, "points": 0, "outside": 9, "median": NAN, "worst": NAN, "verdict": "accurate"}
 DEFECT = Trap(
     "inf-gradient",
     "wrong",
@@ -49,7 +53,14 @@ ENTRIES = (
         (DEFECT,),
     ),
     Entry("jax.numpy.abs", "x", "jax.numpy", "elementwise", "jax.numpy.abs(x)", {}, (), (KINK,)),
-    Entry("jax.nn.<evil>", "a&b", "jax.nn", modes={"forward": "no <rule>"}),
+    Entry(
+        "jax.nn.<evil>",
+        "a&b",
+        "jax.nn",
+        modes={"forward": "no <rule>"},
+        accuracy=(EMPTY,),
+        skipped={"accuracy float16": "TypeError: <no> such"},
+    ),
 )
 ATLAS = Atlas(ENTRIES, {"jax.numpy.floor": "zero & nothing"}, {"jax": "0.10.2"}, "a CPU", 12.0)
 
@@ -70,6 +81,24 @@ def test_every_derivative_defect_and_reason_is_on_the_page():
     assert "<evil>" not in text
     assert "<rule>" not in text
     assert "http" not in re.sub(r"http-equiv", "", text)
+
+
+def test_a_row_that_compared_no_point_is_not_called_accurate():
+    text = page(Atlas(ENTRIES[2:], {}, {}, "a CPU", 1.0))
+    assert "<table>" not in text
+    assert text.count("digits accurate") == 1  # the legend
+    assert "accurate" not in tables.entry_text(ENTRIES[2])
+
+
+def test_the_place_of_an_error_in_an_array_is_told_by_its_entry():
+    entry = replace(ENTRIES[0], accuracy=({**ROW, "entry": "entry [0, 1]"},))
+    assert "entry [0, 1] = 0.25" in tables.entry_text(entry)
+    assert "<td>entry [0, 1] = 0.25</td>" in page(replace(ATLAS, entries=(entry,)))
+
+
+def test_what_was_not_asked_is_told_on_the_page_and_in_text():
+    assert "not asked: accuracy float16: TypeError: &lt;no&gt; such" in page(ATLAS)
+    assert "not asked accuracy float16: TypeError: <no> such" in tables.entry_text(ENTRIES[2])
 
 
 def test_tags_are_what_rows_can_be_filtered_by():
