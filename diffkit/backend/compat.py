@@ -201,8 +201,13 @@ def run_equation(eqn: Any, values: Sequence[Any]) -> list[Any]:
     return list(results) if eqn.primitive.multiple_results else [results]
 
 
-def run_equations(jaxpr: Any, values: Sequence[Any]) -> list[Any]:
-    """The results of a jaxpr on arrays, equation by equation; calls are entered, not compiled.
+def run_equations(jaxpr: Any, values: Sequence[Any], entered: frozenset[str] = CALLS) -> list[Any]:
+    """The results of a jaxpr on arrays, equation by equation.
+
+    Args:
+        jaxpr: The program.
+        values: Its arguments.
+        entered: Names of the calls that are entered instead of bound, at every depth.
 
     >>> [float(y) for y in run_equations(trace(jax.jit(lambda x: 2 * x), 1.0), [3.0])]
     [6.0]
@@ -216,8 +221,11 @@ def run_equations(jaxpr: Any, values: Sequence[Any]) -> list[Any]:
 
     for eqn in opened.eqns:
         operands = [read(atom) for atom in eqn.invars]
-        inner = called_jaxpr(eqn) if eqn.primitive.name in CALLS else None
-        found = run_equation(eqn, operands) if inner is None else run_equations(inner, operands)
+        inner = called_jaxpr(eqn) if eqn.primitive.name in entered else None
+        if inner is None:
+            found = run_equation(eqn, operands)
+        else:
+            found = run_equations(inner, operands, entered)
         env.update(zip(eqn.outvars, found, strict=True))
     return [read(atom) for atom in opened.outvars]
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import within
+from diffkit.bridge.batch import REFUSALS, within
 from diffkit.bridge.graph_formulas import Namer, of_operation, of_partial
 from diffkit.bridge.graph_program import Constant, Operation, Program, flatten
 from diffkit.bridge.subject import Subject
@@ -28,8 +28,6 @@ MOST_NODES = 400
 MOST_ENTRIES = 4096
 #: The program of values, adjoints and partials must be compiled and run in this time.
 SECONDS = 60.0
-#: What JAX raises where an equation has no reverse rule.
-_REFUSALS = (TypeError, ValueError, NotImplementedError, AttributeError, KeyError)
 
 Kind = Literal["input", "constant", "operation"]
 
@@ -160,7 +158,7 @@ class _Sweep:
         """Evaluate; where an equation has no reverse rule, the forward half alone."""
         try:
             found = jax.jit(self.both)(*leaves)
-        except _REFUSALS as error:
+        except REFUSALS as error:
             reason = str(error).strip().partition("\n")[0]
             values = jax.jit(self.forward)(*leaves)
             empty: list[Any] = [None] * len(values)

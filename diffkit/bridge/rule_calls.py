@@ -6,6 +6,7 @@ which of them move when the differentiated argument does: a rule owes nothing ab
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePath
@@ -20,13 +21,28 @@ from diffkit.bridge.joined import give_names, split
 from diffkit.bridge.subject import Subject
 from diffkit.bridge.survey import CUSTOM_RULES
 
+#: Where JAX is installed: a rule of its own is told by the line that calls it.
+_LIBRARY = PurePath(jax.__file__).parent
 _NO_NAME = re.compile(r"\W+")
 #: Steps of a loop that are entered; rules are the same in all of them.
 STEPS = 2
 #: Calls of one rule at operands of the same types that are kept.
 MOST_CALLS = 3
-#: Calls that are kept in all.
+#: Calls that are kept in all, beside the first of every rule.
 MOST = 24
+
+
+@dataclass(frozen=True)
+class Met:
+    """The calls of custom rules a program makes.
+
+    Args:
+        calls: Those that are kept, in program order.
+        passed_over: How many there are beside them.
+    """
+
+    calls: tuple["RuleCall", ...] = ()
+    passed_over: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,7 +76,7 @@ class RuleCall:
     def where(self) -> str:
         """The line that defines the function, or that calls it where the library defines it."""
         file, number = compat.definition(self.eqn)
-        if not file or "jax" in PurePath(file).parts[:-1]:
+        if not file or _LIBRARY in PurePath(file).parents:
             return self.line
         # a notebook or an interpreter has lines, but no file
         return f"line {number}" if file.startswith("<") else f"{PurePath(file).name}:{number}"
@@ -135,6 +151,15 @@ def has_rules(jaxpr: Any) -> bool:
     return next(_rules(jaxpr), None) is not None
 
 
+def has_looped_rules(jaxpr: Any) -> bool:
+    """Whether a program calls a custom derivative rule inside of a loop or a branch."""
+    return any(
+        has_looped_rules(inner) if eqn.primitive.name in compat.CALLS else has_rules(inner)
+        for eqn in compat.open_jaxpr(jaxpr)[0].eqns
+        for inner in compat.inner_jaxprs(eqn)
+    )
+
+
 def _rules(jaxpr: Any) -> Iterator[Any]:
     for eqn in compat.open_jaxpr(jaxpr)[0].eqns:
         if eqn.primitive.name in CUSTOM_RULES:
@@ -155,8 +180,8 @@ def defined_at(jaxpr: Any) -> str:
     return ""
 
 
-def met(jaxpr: Any, leaves: Sequence[Any], wrt: int) -> list[RuleCall]:
-    """The calls of custom rules met when `jaxpr` is run on `leaves`, in program order.
+def met(jaxpr: Any, leaves: Sequence[Any], wrt: int) -> Met:
+    """The calls of custom rules met when `jaxpr` is run on `leaves`.
 
     Args:
         jaxpr: The program.
@@ -164,11 +189,11 @@ def met(jaxpr: Any, leaves: Sequence[Any], wrt: int) -> list[RuleCall]:
         wrt: Position of the differentiated one.
     """
     if not has_rules(jaxpr):
-        return []
+        return Met()
     walk = _Walk()
     opened, constants = compat.open_jaxpr(jaxpr)
     walk.run(opened, constants, list(leaves), [k == wrt for k in range(len(leaves))], "")
-    return walk.found
+    return Met(tuple(walk.found), walk.passed_over)
 
 
 @dataclass
@@ -176,7 +201,8 @@ class _Walk:
     """One run of a program; `found` grows."""
 
     found: list[RuleCall] = field(default_factory=list)
-    counts: dict[Any, int] = field(default_factory=dict)
+    passed_over: int = 0
+    counts: Counter[Any] = field(default_factory=Counter)
 
     def run(
         self,
@@ -228,11 +254,16 @@ class _Walk:
                 places.setdefault(id(value), []).append(k)
         moving = tuple(map(tuple, places.values()))
         types = tuple((jnp.shape(values[k]), str(jnp.result_type(values[k]))) for k, *_ in moving)
-        key = compat.definition(eqn), compat.called_name(eqn), moving, types
-        count = self.counts.get(key, 0)
-        if moving and count < MOST_CALLS and len(self.found) < MOST:
-            self.counts[key] = count + 1
+        if not moving:
+            return
+        rule = compat.definition(eqn), compat.called_name(eqn)
+        same = *rule, moving, types
+        is_first = not self.counts[rule]
+        if is_first or (self.counts[same] < MOST_CALLS and len(self.found) < MOST):
             self.found.append(RuleCall(eqn, tuple(values), moving, line))
+            self.counts.update((rule, same))
+        else:
+            self.passed_over += 1
 
     def branch(self, eqn: Any, values: list[Any], moved: list[bool], line: str) -> None:
         """Enter the taken branch of a `cond`."""

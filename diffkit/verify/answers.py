@@ -25,7 +25,7 @@ from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.joint_kinks import joint_kink
 from diffkit.verify.modes import mode_error
 from diffkit.verify.overflow import SAID, first_overflow
-from diffkit.verify.tolerance import Tolerance
+from diffkit.verify.tolerance import Tolerance, allowance
 
 #: The AD modes that are judged; jet is heard as evidence only.
 JUDGED_MODES = (reverse, forward)
@@ -323,6 +323,10 @@ def against_differences(what: Subject, answer: Answer, free: ErrorBound) -> Answ
         loss += CANCELLED_ULPS * eps * _natural_size(what, answer)  # terms that cancel to 0
     allowed = free + ErrorBound({"differences": width, "rounding": loss})
     if answer.error <= allowed.value:
+        # a thousand units of bfloat16 are 800 %: an answer of the other sign would pass
+        share = allowance(UNBOUNDED_ULPS, answer.dtype) / (UNBOUNDED_ULPS * eps)
+        if answer.error > share * (free.value + loss) + width:
+            return _with(answer, "unsure", f"{answer.dtype} is too coarse for differences", allowed)
         return _with(answer, "agrees", "by differences", allowed)
     if not answer.is_given:
         return _with(answer, "unsure", "differences disagree", allowed)

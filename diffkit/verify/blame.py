@@ -38,6 +38,7 @@ from diffkit.verify.telling import (
     tell_truth,
     untaken,
 )
+from diffkit.verify.tolerance import allowance
 
 #: At most this many equations are mended one after the other, or listed.
 ROUNDS = 6
@@ -367,7 +368,8 @@ class _Diagnosis:
         asked = directions(case.varied, case.points, bad, self.seed)
         compared = truth.compare(asked, after)
         message = tell_truth(compared, found.value, is_exact=is_exact)
-        return replace(mend, is_recommended=_is_right(compared), message=message)
+        is_right = _is_right(compared, found.value)
+        return replace(mend, is_recommended=is_right, message=message)
 
     def _series(self, found: Blame) -> Mend | None:
         """A Taylor series for a removable singularity of a function of one number."""
@@ -430,16 +432,12 @@ def _is_finite(outcome: Found) -> bool:
     return bool(np.isfinite(outcome.value)) and not np.any(outcome.gradient)
 
 
-def _is_bad(outcome: Found) -> bool:
-    return not _is_finite(outcome)
-
-
 def _is_changed(before: float, outcome: Found, eps: float) -> bool:
     """Whether a finite loss is another one, rounding aside."""
     after = float(outcome.value)
     if not isfinite(before):
         return False
-    most = max(_SAME_ULPS * float(jnp.finfo(outcome.value.dtype).eps), FEW_ULPS * eps)
+    most = max(allowance(_SAME_ULPS, outcome.value.dtype), FEW_ULPS * eps)
     return not abs(after - before) <= most * max(abs(before), abs(after))
 
 
@@ -447,7 +445,7 @@ def _changes_finite(before: Sequence[Any], after: Sequence[Any], eps: float) -> 
     """Whether entries that were finite differ by more than rounding of the largest one."""
     gaps, sizes = jax.jit(_kept_entries)(list(before), list(after))
     return any(
-        float(gap) > max(_SAME_ULPS * float(jnp.finfo(gap.dtype).eps), FEW_ULPS * eps) * float(size)
+        float(gap) > max(allowance(_SAME_ULPS, gap.dtype), FEW_ULPS * eps) * float(size)
         for gap, size in zip(gaps, sizes, strict=True)
     )
 
@@ -462,5 +460,8 @@ def _kept_entries(before: list[Any], after: list[Any]) -> tuple[list[Any], list[
     return gaps, sizes
 
 
-def _is_right(compared: Sequence[Comparison]) -> bool:
-    return not any(each.outcome in ("wrong", "infinite") for each in compared)
+def _is_right(compared: Sequence[Comparison], value: float) -> bool:
+    """Whether no direction contradicts a mend and, where the loss is a number, one confirms it."""
+    outcomes = {each.outcome for each in compared}
+    is_confirmed = not isfinite(value) or not outcomes.isdisjoint(("agrees", "one-sided"))
+    return is_confirmed and outcomes.isdisjoint(("wrong", "infinite"))

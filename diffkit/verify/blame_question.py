@@ -74,11 +74,10 @@ class Case:
         _check_result(name, [root.types[v] for v in root.outputs])
         places = tuple(names.index(each) for each in chosen)
         activate(root, [k in places for k in range(len(names))])
-        text = ", ".join(map(str, wrt)) if isinstance(wrt, tuple) else str(wrt)
-        if not isinstance(wrt, str) and len(chosen) == 1:
-            text = chosen[0]
-        elif not isinstance(wrt, str):
-            text = ", ".join(dict.fromkeys(each.partition(".")[0] for each in chosen))
+        text = wrt
+        if not isinstance(wrt, str):
+            arguments = dict.fromkeys(each.partition(".")[0] for each in chosen)
+            text = chosen[0] if len(chosen) == 1 else ", ".join(arguments)
         return cls(name, text, names, Replay(root, leaves, places), number, tuple(notes))
 
     @property
@@ -125,7 +124,7 @@ def _check_result(name: str, avals: Sequence[Any]) -> None:
             f"{name} returns {len(avals)} arrays; say has_aux=True for (loss, rest), or return "
             "the loss alone"
         )
-    if np.prod(avals[0].shape) != 1 or avals[0].shape:
+    if avals[0].shape:
         raise UsageError(
             f"{name} returns an array of shape {tuple(avals[0].shape)}; a loss is one number: "
             "take jnp.sum or jnp.mean of it"

@@ -102,7 +102,7 @@ def merged(findings: Sequence[Finding]) -> list[Finding]:
     """One finding per kind, order and place: the most severe, and of those the first worst."""
     best: dict[tuple[Any, ...], Finding] = {}
     for finding in findings:
-        key = (finding.kind, finding.order)
+        key = (finding.kind, finding.order, finding.where)
         other = best.get(key)
         if other is None or (RANK[finding.severity], -_loss(finding)) < (
             RANK[other.severity],

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 from diffkit.backend import compat
+from diffkit.bridge.batch import REFUSALS
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
@@ -21,7 +22,6 @@ from diffkit.core.evidence import Evidence
 from diffkit.symbolic.prove import prove_equal
 from diffkit.symbolic.walk import written_size
 from diffkit.tensor.identity import prove_equal_nodes
-from diffkit.verify.modes import REFUSALS
 
 #: Formulas longer than this are neither proved nor printed: a loop that calls its last result
 #: twice doubles with every step.

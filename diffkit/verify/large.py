@@ -28,6 +28,7 @@ from diffkit.oracles.measured import Measured
 from diffkit.verify.answers import UNBOUNDED_ULPS, Answer, against_differences
 from diffkit.verify.modes import mode_error
 from diffkit.verify.sampling import Leaves, given
+from diffkit.verify.tolerance import allowance
 
 #: From this many entries on a function counts as large.
 LARGE = 10_000
@@ -121,8 +122,8 @@ def ask_scaled(
         _, gradient = programs._gradient(rounded, probe.cotangent)
         value = float(np.sum(gradient * probe.tangent))
         size = float(np.linalg.norm(gradient)) / gradient.size**0.5
-        eps = float(jnp.finfo(dtype).eps)
-        if abs(value - scale * asked.value) <= UNBOUNDED_ULPS * eps * (abs(value) + size):
+        rounding = allowance(UNBOUNDED_ULPS, dtype)
+        if abs(value - scale * asked.value) <= rounding * (abs(value) + size):
             continue
         truth = programs._truth(rounded, probe.tangent, probe.cotangent)
         bent = replace(asked, probe=probe, value=value, truth=truth, rows=(), scale=scale)

@@ -1,9 +1,10 @@
 """Whether AD of the whole function is a linear map where custom rules are in it.
 
 Reverse mode must scale with its cotangent and forward mode with its tangent, and both must be
-additive.  A rule that returns p - y whatever its cotangent is gives the right gradient of a loss,
-and the wrong one of twice the loss.  An answer that does not scale is judged like any other one:
-against the derivative in the scaled direction, with bounds and a second witness.
+additive: they are asked again along directions without a zero entry.  A rule that returns p - y
+whatever its cotangent is gives the right gradient of a loss, and the wrong one of twice the loss.
+An answer that does not scale is judged like any other one: against the derivative in the scaled
+direction, with bounds and a second witness.
 """
 
 from collections.abc import Iterator, Sequence
@@ -136,15 +137,19 @@ def _is_off(value: float, expected: float, dtype: str) -> bool:
 
 
 def _dense(what: Subject, answers: Sequence[Answer], dtype: str, seed: int) -> list[Answer]:
-    """Two cotangents of no zero entry: a rule that is not additive shows only there."""
-    if int(np.prod(what.output_shape)) < 2 or not any(a.mode == reverse.NAME for a in answers):
+    """Two directions of no zero entry: a rule that is not additive shows only there.
+
+    A mode that is wrong, or not finite, along plain directions already says nothing here.
+    """
+    if max(int(np.prod(what.output_shape)), what.values[what.wrt].size) < 2:
         return []
+    told = {a.mode for a in answers if a.outcome == "disagrees" or not isfinite(a.value)}
     random = np.random.default_rng(seed)
     base = answers[0].probe
     probes = [_direction(base, random, f"direction {number}") for number in range(2)]
     known = [True] * len(probes)
     found = ask_probes(what, dtype, probes, known, known, 1)
-    return [answer for answer in found if answer.outcome == "disagrees"]
+    return [answer for answer in found if answer.outcome == "disagrees" and answer.mode not in told]
 
 
 def _direction(base: Probe, random: np.random.Generator, entry: str) -> Probe:

@@ -27,6 +27,7 @@ from diffkit.core.evidence import ErrorBound, Estimate
 from diffkit.numeric.balls import DerivativeEnclosure
 from diffkit.numeric.differences import difference
 from diffkit.oracles.rigorous import Rigorous
+from diffkit.verify.tolerance import COARSEST, allowance
 
 Array = Any
 #: Programs of at most this many numbers, results of all equations counted, are enclosed.
@@ -189,8 +190,9 @@ class Truth:
     @cached_property
     def rounding(self) -> float:
         """Rounding of a directional derivative by AD, relative to the gradient's norm."""
-        eps = max(float(jnp.finfo(jnp.asarray(self.leaves[k]).dtype).eps) for k in self.wrt)
-        return max(_AD_ROUNDING * eps, FEW_ULPS * coarsest(self.root))
+        types = [jnp.asarray(self.leaves[k]).dtype for k in self.wrt]
+        own = max(allowance(_AD_ROUNDING, dtype) for dtype in types)
+        return max(own, min(FEW_ULPS * coarsest(self.root), COARSEST))
 
     @property
     def _size(self) -> int:

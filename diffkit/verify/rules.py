@@ -7,8 +7,8 @@ nothing comes of nothing, and whether it bears arguments and results that do not
 error that cancels in the whole function, or that a zero cotangent hides, shows here.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,15 +17,16 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import interpreted
-from diffkit.bridge.rule_calls import RuleCall, met
+from diffkit.bridge.batch import REFUSALS, interpreted
+from diffkit.bridge.rule_calls import Met, RuleCall, has_looped_rules, met
 from diffkit.bridge.subject import Subject
+from diffkit.bridge.survey import CUSTOM_RULES
 from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.verify import answers, findings, large
-from diffkit.verify.modes import REFUSALS
 from diffkit.verify.sampling import Leaves
+from diffkit.verify.tolerance import allowance
 
 #: Linear up to this share: solvers inside a rule stop at a tolerance of their own.
 GROSS = 1e-3
@@ -58,10 +59,16 @@ class Report:
     Args:
         findings: What is wrong with them.
         evidence: One row, none where no rule is met.
+        decides: Whether AD without the rules gives another derivative of the whole function.
     """
 
     findings: tuple[Finding, ...] = ()
     evidence: tuple[Evidence, ...] = ()
+    decides: bool = False
+
+
+class _Unasked(Exception):
+    """A check that cannot be made of a rule; the message is the reason."""
 
 
 def judge(what: Subject, dtype: str, leaves: Leaves, seed: int) -> Report:
@@ -77,49 +84,96 @@ def judge(what: Subject, dtype: str, leaves: Leaves, seed: int) -> Report:
         return Report()
     with compat.x64(dtype == "float64"), np.errstate(all="ignore"):
         try:
-            calls = met(what.jaxpr(dtype), what.at(dtype, leaves), what.wrt)
+            seen = met(what.jaxpr(dtype), what.at(dtype, leaves), what.wrt)
         except RAISED:  # a program that cannot be run by equation is judged as a whole
             return Report()
         found: list[Finding] = []
+        unasked: dict[str, str] = {}
         point = findings.point_at(what, leaves)
-        for number, call in enumerate(calls):
+        for number, call in enumerate(seen.calls):
             rule = _Rule(call, dtype, np.random.default_rng([seed, number]), seed)
             found += [
                 Finding(kind, "warning", message, where=call.where, point=point, dtype=dtype)
                 for kind, message in rule.complaints()
             ]
-    return Report(tuple(found), _row(calls, found, dtype))
+            unasked = {**rule.unasked, **unasked}
+        decides = bool(found) and _decides(what, dtype, leaves, seed)
+    return Report(tuple(found), _row(seen, found, unasked, dtype), decides)
 
 
-def _row(calls: Sequence[RuleCall], found: Sequence[Finding], dtype: str) -> tuple[Evidence, ...]:
-    if not calls:
+def _row(
+    seen: Met, found: Sequence[Finding], unasked: Mapping[str, str], dtype: str
+) -> tuple[Evidence, ...]:
+    if not seen.calls:
         return ()
-    names = ", ".join(dict.fromkeys(call.name for call in calls))
-    count = f"{len(calls)} calls" if len(calls) > 1 else "1 call"
-    told = "; ".join(dict.fromkeys(each.kind for each in found))
-    note = told or "the derivative of the primal, linear, 0 at 0, the same twice"
+    names = ", ".join(dict.fromkeys(call.name for call in seen.calls))
+    number = len(seen.calls)
+    count = f"{number} calls" if number > 1 else "1 call"
+    if seen.passed_over:
+        count = f"{number} of {number + seen.passed_over} calls"
+    told = dict.fromkeys(each.kind for each in found)
+    done = told or [name for name in _TOLD if name not in unasked]
+    left = [f"{name} is not asked ({reason})" for name, reason in unasked.items()]
+    note = "; ".join([", ".join(done), *left] if done else left)
     return (
         Evidence(
             "custom rules",
             "AD rules",
-            "unsure" if found else "agrees",
+            "unsure" if found or unasked else "agrees",
             dtype=dtype,
             note=f"{count} of {names}: {note}",
         ),
     )
 
 
+def _decides(what: Subject, dtype: str, leaves: Leaves, seed: int) -> bool:
+    """Whether AD that goes through the primals of all rules gives another derivative.
+
+    Rules inside of loops are not taken away; then they are taken to decide.
+    """
+    jaxpr, rounded = what.jaxpr(dtype), what.at(dtype, leaves)
+    if has_looped_rules(jaxpr):
+        return True
+
+    operand = (jnp.asarray(rounded[what.wrt]),)
+    cotangent = _drawn([what.output_shape], np.random.default_rng(seed))
+
+    def derivative(entered: frozenset[str]) -> np.ndarray:
+        def run(x: Any) -> Any:
+            moved = [*rounded[: what.wrt], x, *rounded[what.wrt + 1 :]]
+            return tuple(compat.run_equations(jaxpr, moved, entered)[:1])
+
+        return _pulled(run, operand, cotangent)[0]
+
+    try:
+        ours, theirs = derivative(compat.CALLS - CUSTOM_RULES), derivative(compat.CALLS)
+    except RAISED:
+        return True
+    slack = max(GROSS, allowance(ULPS, dtype))
+    size = float(np.max(np.abs(theirs), where=np.isfinite(theirs), initial=0.0))
+    return not np.allclose(ours, theirs, rtol=slack, atol=slack * size, equal_nan=True)
+
+
 def told_once(notices: Sequence[Finding], reports: Sequence[Report]) -> list[Finding]:
     """All findings, each rule that is wrong told once.
 
-    Where the whole function is wrong through a rule, the line of the rule is put there.
+    Where the whole function is wrong through a rule, the line of the rule is put there; a rule
+    whose error cancels in the whole is told beside it.
     """
     local: dict[tuple[str, str], Finding] = {}
     for report in reports:
         for each in report.findings:
             local.setdefault((each.kind, each.where), each)
     found = []
-    mismatch = next((each for each in local.values() if each.kind == "rule-mismatch"), None)
+    deciding = {each.dtype for report in reports if report.decides for each in report.findings}
+    mismatch = next(
+        (
+            each
+            for each in local.values()
+            if each.kind == "rule-mismatch" and each.dtype in deciding
+        ),
+        None,
+    )
     for notice in notices:
         is_limit = (notice.kind, notice.severity, notice.order) == ("wrong-limit", "wrong", 1)
         if is_limit and mismatch is not None:  # a tie beside it is not what is wrong
@@ -142,14 +196,19 @@ class _Rule:
     dtype: str
     random: np.random.Generator
     seed: int
+    unasked: dict[str, str] = field(default_factory=dict)
 
     def complaints(self) -> Iterator[Complaint]:
-        """Kind and message of everything that is wrong with the rule."""
-        for check in _CHECKS:
+        """Kind and message of everything that is wrong with the rule.
+
+        What could not be asked is kept in `unasked` with the reason: there the whole function is
+        judged alone.
+        """
+        for name, check in _CHECKS.items():
             try:
                 yield from check(self)
-            except (DiffkitError, *RAISED):
-                continue  # a witness cannot run this call: the whole function is judged
+            except (DiffkitError, _Unasked, *RAISED) as error:
+                self.unasked[name] = str(error).strip().partition("\n")[0]
 
     # --- the two modes ---------------------------------------------------------------------------
 
@@ -191,28 +250,54 @@ class _Rule:
         return _or_none(lambda: self.forward(self.tangents[0]))
 
     @property
-    def modes(self) -> Iterator[tuple[str, Callable[[Flat], Flat], tuple[Flat, Flat], Flat]]:
-        """Word, map, inputs and first answer of each mode there is."""
+    def modes(self) -> list[tuple[str, Callable[[Flat], Flat], tuple[Flat, Flat], Flat]]:
+        """Word, map, inputs and first answer of each mode there is.
+
+        Raises:
+            _Unasked: no mode has a finite answer.
+        """
+        if self.failure:
+            raise _Unasked(self.failure)
+        found = []
         if self.pulled is not None and _is_finite(self.pulled):
-            yield "cotangent", self.backward, self.cotangents, self.pulled
+            found.append(("cotangent", self.backward, self.cotangents, self.pulled))
         if self.pushed is not None and _is_finite(self.pushed):
-            yield "tangent", self.forward, self.tangents, self.pushed
+            found.append(("tangent", self.forward, self.tangents, self.pushed))
+        if not found:
+            raise _Unasked("its answer is not finite")
+        return found
+
+    @cached_property
+    def failure(self) -> str:
+        """Why the rule has no answer, "" where it has one."""
+        if not self.results:
+            return "its results are no real numbers"
+        if self.pulled is not None or self.pushed is not None:
+            return ""
+        try:
+            self.backward(self.cotangents[0])
+        except RAISED as error:
+            return f"the rule raises {type(error).__name__}: {str(error).partition(chr(10))[0]}"
+        return ""
 
     @property
     def gross(self) -> float:
         """What is more than rounding."""
-        return max(GROSS, ULPS * float(jnp.finfo(self.dtype).eps))
+        return max(GROSS, allowance(ULPS, self.dtype))
 
 
 def _mismatch(rule: _Rule) -> Iterator[Complaint]:
     """A rule that is not the derivative of its primal, by the witnesses of any function."""
+    if rule.failure:
+        raise _Unasked(rule.failure)
     if _agrees_with_primal(rule):
         return
     kinds = {str(each.dtype) for each in rule.call.operands}
     if kinds != {rule.dtype}:
-        return  # of mixed precision: the whole function is judged, with its own bounds
+        raise _Unasked(f"it differs from AD of the primal, at operands of {_listed(kinds)}")
     what = rule.call.subject()
-    for answer in _asked(what, rule.dtype, rule.seed):
+    asked = _asked(what, rule.dtype, rule.seed)
+    for answer in asked:
         if answer.outcome == "disagrees":
             at = findings.place(what, answer.probe)
             truth = findings.truth_of(answer)
@@ -221,6 +306,13 @@ def _mismatch(rule: _Rule) -> Iterator[Complaint]:
                 f"the rule of `{rule.call.name}` gives {answer.value:.6g} at {at}, {truth}",
             )
             return
+    if not any(answer.outcome == "agrees" for answer in asked):
+        notes = [answer.note for answer in asked if answer.note]
+        raise _Unasked(notes[0] if notes else "no witness can answer")
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names))
 
 
 def _asked(what: Subject, dtype: str, seed: int) -> list[answers.Answer]:
@@ -253,7 +345,7 @@ def _agrees_with_primal(rule: _Rule) -> bool:
 def _close(found: Flat, expected: Flat | None, rule: _Rule) -> bool:
     if expected is None:
         return False
-    eps = SCREENED_ULPS * float(jnp.finfo(rule.dtype).eps)
+    eps = allowance(SCREENED_ULPS, rule.dtype)
     return all(
         bool(np.all(np.abs(a - b) <= eps * np.abs(b) + eps / 16 * np.max(np.abs(b), initial=0.0)))
         for a, b in zip(found, expected, strict=True)
@@ -426,7 +518,7 @@ def _other_every_time(rule: _Rule) -> Iterator[Complaint]:
     """A rule that answers the same question in two ways."""
     for word, run, (first, _), once in rule.modes:
         again = _or_none(lambda run=run, x=first: run(x))
-        eps = ULPS * float(jnp.finfo(rule.dtype).eps)
+        eps = allowance(ULPS, rule.dtype)
         if again is not None and _gap(again, once) > eps:
             yield (
                 "nondeterministic",
@@ -435,14 +527,16 @@ def _other_every_time(rule: _Rule) -> Iterator[Complaint]:
             )
 
 
-_CHECKS: tuple[Callable[[_Rule], Iterator[Complaint]], ...] = (
-    _mismatch,
-    _nonlinear,
-    _zero,
-    _transposed,
-    _alone,
-    _other_every_time,
-)
+_CHECKS: dict[str, Callable[[_Rule], Iterator[Complaint]]] = {
+    "the derivative of the primal": _mismatch,
+    "linear": _nonlinear,
+    "0 at 0": _zero,
+    "transposes": _transposed,
+    "one argument alone": _alone,
+    "the same twice": _other_every_time,
+}
+#: What is said of a rule in which nothing is found.
+_TOLD = ("the derivative of the primal", "linear", "0 at 0", "the same twice")
 
 
 # --- arrays, flat --------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ program's own and is never multiplied by the number of outputs.
 """
 
 from math import inf
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -18,6 +19,17 @@ from diffkit.numeric.rounding import RunningErrorAlgebra
 
 #: XLA may reorder and fuse what the analysis sees in sequence: these ulps are granted first.
 FREE_ULPS = 4.0
+#: A share beyond which an allowance for rounding checks nothing: a wrong factor would pass.
+COARSEST = 0.25
+
+
+def allowance(ulps: float, dtype: Any) -> float:
+    """So many units of a type as a share, at most `COARSEST`: 256 of bfloat16 are 200 %.
+
+    >>> allowance(64, "float32") == 64 * 2.0**-23, allowance(64, "bfloat16")
+    (True, 0.25)
+    """
+    return min(ulps * float(jnp.finfo(dtype).eps), COARSEST)
 
 
 class Tolerance:

@@ -82,3 +82,21 @@ def test_a_large_gradient_that_is_nan_is_no_support():
 def test_higher_orders_of_many_entries_are_refused():
     with pytest.raises(UsageError, match="to the first order"):
         verify(lambda x: jnp.sum(x**3), np.ones(LARGE + 1), order=2)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_a_narrow_type_is_no_excuse_for_a_gradient_of_the_other_sign(dtype):
+    """A thousand units of bfloat16 are 800 % of a derivative."""
+
+    @jax.custom_jvp
+    def flipped(x):
+        return jnp.sin(x)
+
+    flipped.defjvp(lambda p, t: (jnp.sin(*p), -t[0] * jnp.cos(*p)))
+    point = np.linspace(-1, 1, LARGE + 1)
+
+    def mean(f):
+        return lambda x: jnp.mean(f(x))
+
+    assert verify(mean(flipped), point, dtypes=(dtype,)).status in ("refuted", "undecided")
+    assert verify(mean(jnp.sin), point, dtypes=(dtype,)).status == "supported"

@@ -73,10 +73,19 @@ def test_a_right_rule_is_let_alone(name, dtype):
     assert [row.outcome for row in report.evidence] == ["agrees"]
 
 
-@pytest.mark.parametrize("name", WRONG)
-def test_a_wrong_rule_is_found_and_its_line_named(name):
+HALF = ("float16", "bfloat16")
+ASKED = [
+    (name, dtype)
+    for name in WRONG
+    for dtype in ("float64", "float32", *HALF)
+    if (name, dtype) not in {("affine", each) for each in HALF}  # within their rounding
+]
+
+
+@pytest.mark.parametrize(("name", "dtype"), ASKED)
+def test_a_wrong_rule_is_found_and_its_line_named(name, dtype):
     f, expected = WRONG[name]
-    report = local(f, np.array([0.5, -1.25]))
+    report = local(f, np.array([0.5, -1.25]), dtype=dtype)
     assert expected <= kinds(report)
     assert {finding.severity for finding in report.findings} == {"warning"}
     assert all(finding.where.startswith("test_rules.py:") for finding in report.findings)
@@ -328,7 +337,86 @@ def test_what_is_met_is_listed_in_program_order_with_the_parameters_names():
     def f(x):
         return RIGHT["jvp"](x) + symbolic(True)(jnp.stack([x, 2 * x]))
 
-    calls = met(jax.make_jaxpr(f)(0.5), [np.float32(0.5)], 0)
+    calls = met(jax.make_jaxpr(f)(0.5), [np.float32(0.5)], 0).calls
     assert [len(call.moving) for call in calls] == [1, 2]
     assert calls[1].parameters == ("x", "y")
     assert float(calls[1].values[1]) == 1.0
+
+
+def note(report):
+    (row,) = report.evidence
+    return row.outcome, row.note
+
+
+def test_the_row_says_what_was_not_asked():
+    """Operands of two precisions, complex results and a rule that raises are not called right."""
+    right = backward(lambda x, g: g * jnp.cos(x))
+    assert note(local(right, 0.5)) == (
+        "agrees",
+        "1 call of sin: the derivative of the primal, linear, 0 at 0, the same twice",
+    )
+
+    def narrow(x):
+        return SIGN(x.astype(jnp.float32)).astype(jnp.float64)
+
+    outcome, told = note(local(narrow, 0.5))
+    assert outcome == "unsure"
+    assert "the derivative of the primal is not asked" in told
+    assert "float32" in told
+
+    turn = forward(lambda x, t: 0.0 * t * jnp.exp(1j * x), lambda x: jnp.exp(1j * x))
+    outcome, told = note(local(lambda x: jnp.real(turn(x)), 0.5))
+    assert outcome == "unsure"
+    assert "no real numbers" in told
+
+    def refuse(x, g):
+        raise ValueError("not today")
+
+    outcome, told = note(local(backward(refuse), 0.5))
+    assert outcome == "unsure"
+    assert "the rule raises ValueError: not today" in told
+
+
+def test_the_first_call_of_every_rule_is_judged_however_many_there_are():
+    def f(x):
+        for width in range(1, 12):
+            for _ in range(3):
+                x = x + jnp.sum(jax.nn.relu(x * jnp.ones(width)))
+        return SIGN(x)
+
+    report = local(f, 0.5)
+    assert kinds(report) == {"rule-mismatch"}
+    assert note(report)[1].startswith("25 of 34 calls of relu, sin")
+
+
+def test_a_rule_whose_error_cancels_does_not_hide_another_defect():
+    """sine's rule is wrong, and so is the double where; only the latter decides."""
+
+    def f(x):
+        safe = jnp.where(x == 0, 1.0, x)
+        return SIGN(x) - SIGN(x) + jnp.where(x == 0, 1.0, jnp.expm1(safe) / safe)
+
+    found = verify(f, 0.0, **ONE).findings
+    assert {(each.kind, each.severity) for each in found} >= {
+        ("wrong-limit", "wrong"),
+        ("rule-mismatch", "warning"),
+    }
+
+
+def test_a_defect_beside_a_rule_is_not_blamed_on_the_rule():
+    def f(x):
+        return jnp.where(x > 0, jnp.sqrt(x), 0.0) + jax.nn.relu(x)
+
+    found = verify(f, np.array([4.0, -1.0]), **ONE).findings
+    assert "nan-gradient" in {each.kind for each in found}
+    assert not [each for each in found if each.kind == "rule-mismatch"]
+
+
+def test_a_tangent_of_one_entry_alone_is_asked_of_scalar_results_too():
+    """Right along every axis and homogeneous, but the map of a sum is not the sum of the maps."""
+
+    def largest(x, t):
+        return t[jnp.argmax(jnp.abs(t))]
+
+    f = forward(largest, lambda x: jnp.sum(x))
+    assert verify(f, np.array([0.5, 2.0, -1.0]), **ONE).status == "refuted"
