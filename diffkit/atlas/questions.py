@@ -206,8 +206,8 @@ class AtInfinity:
         return bool(np.any(np.isnan(self.gradient) & np.isfinite(self.limit)))
 
 
-def at_infinity(ask: Question) -> list[AtInfinity]:
-    """AD's answers where the argument is infinite: all entries, or the first alone.
+def at_infinity(ask: Question) -> Iterator[AtInfinity]:
+    """AD's answers where the argument is infinite, one by one: all entries, or the first alone.
 
     Raises:
         TimeLimitExceeded: the function does not return at such an argument.
@@ -227,17 +227,13 @@ def at_infinity(ask: Question) -> list[AtInfinity]:
         value, gradient = within(SECONDS, lambda: program(*map(jnp.asarray, leaves)))
         return float(value), np.asarray(gradient)
 
-    found = []
-    with compat.x64():
-        for direction, sign in product(directions, (-1.0, 1.0)):
-            there = np.where(direction != 0, sign * inf, base)
+    for direction, sign in product(directions, (-1.0, 1.0)):
+        there = np.where(direction != 0, sign * inf, base)
+        with compat.x64():
             value, gradient = answer(there)
             near, far = (answer(np.where(direction != 0, sign * d, base))[1] for d in _FAR)
-            with np.errstate(invalid="ignore"):
-                gap = np.abs(near - far)
-            settled = gap <= _AGREEMENT * np.maximum(np.abs(far), _AGREEMENT)
-            limit = np.where(settled, far, np.nan)
-            found.append(
-                AtInfinity(_replaced(what.values, what.wrt, there), value, gradient, limit)
-            )
-    return found
+        with np.errstate(invalid="ignore"):
+            gap = np.abs(near - far)
+        settled = gap <= _AGREEMENT * np.maximum(np.abs(far), _AGREEMENT)
+        limit = np.where(settled, far, np.nan)
+        yield AtInfinity(_replaced(what.values, what.wrt, there), value, gradient, limit)

@@ -58,8 +58,29 @@ def test_a_peer_that_means_another_function_is_not_heard():
     assert peer("jax.numpy.no_such") is None
 
 
+def test_an_error_of_jax_itself_is_no_opinion_of_its_peer():
+    def refuses_twos(x):
+        if np.any(np.asarray(x) > 1.5):
+            raise TypeError("JAX refuses it")
+        return jnp.log(x)
+
+    function = PublicFunction("jax.numpy.log", refuses_twos, leaves(0.5), (0,))
+    assert outside(function, leaves(2.0), 0) == ""
+    assert outside(function, leaves(-1.0), 0) == "NumPy has another value, or none, here"
+
+
 def asked(call, *args) -> Question:
     return question(PublicFunction("jax.numpy.planted", call, leaves(*args), (0,)), 0)
+
+
+@pytest.mark.parametrize("size", [1e-9, 1e-12])
+def test_quotients_near_zero_are_not_drowned_by_the_size_of_the_value(size):
+    """The exponential of a small matrix is 1 on the diagonal: steps of 1e-15 would be rounding."""
+    expm = listed("jax.scipy.linalg.expm")
+    (matrix,) = expm.args
+    along = np.zeros(matrix.shape)
+    along[0, 1] = 1.0
+    assert is_differentiable(question(expm, 0), (size * matrix,), along)
 
 
 @pytest.mark.parametrize(

@@ -1,13 +1,14 @@
 """Where the atlas asks: elementwise functions as functions of numbers, ties, zeros, infinity."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from diffkit.atlas import questions
 from diffkit.atlas.public_functions import PublicFunction, find, public_names
 from diffkit.atlas.questions import argument_names, at_infinity, question
 from diffkit.backend import compat
+from diffkit.core.errors import TimeLimitExceeded
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,24 @@ def test_a_gradient_without_a_limit_is_no_trap():
 
 def test_the_configuration_of_jax_is_left_as_it_was(names):
     before = compat.x64_enabled()
-    at_infinity(question(find("jax.nn.tanh", names["jax.nn.tanh"]), 0))
+    asked = question(find("jax.nn.tanh", names["jax.nn.tanh"]), 0)
+    for _ in at_infinity(asked):
+        assert compat.x64_enabled() == before  # between two answers as well
     assert compat.x64_enabled() == before
-    assert jnp.asarray(0.5).dtype == jnp.result_type(float)
-    assert isinstance(jax.config.jax_enable_x64, bool)
+
+
+def test_answers_before_one_that_hangs_are_kept(monkeypatch):
+    function = PublicFunction("jax.nn.tanh", jnp.tanh, (np.ones(3),), (0,))
+    asked = question(function, 0)
+    count = iter(range(100))
+
+    def hangs_at_the_fifth(seconds, call):
+        if next(count) == 4:
+            raise TimeLimitExceeded("not finished")
+        return call()
+
+    monkeypatch.setattr(questions, "within", hangs_at_the_fifth)
+    kept = []
+    with pytest.raises(TimeLimitExceeded):
+        kept.extend(at_infinity(asked))  # three calls each
+    assert [float(each.leaves[0]) for each in kept] == [-np.inf]
