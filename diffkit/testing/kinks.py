@@ -2,8 +2,9 @@
 
 The program is run equation by equation.  Where it compares, takes a maximum, rounds, or meets the
 edge of a domain (the root of 0), the distance of the operands from that event is noted; the
-smallest is the margin of the point.  It is a distance between intermediate values, not between
-points: `relu(1000*x)` has the margin 1 at x = 0.001.
+smallest is the margin of the point.  Outside of a domain it is negative, and 0 where an operand is
+NaN.  It is a distance between intermediate values, not between points: `relu(1000*x)` has the
+margin 1 at x = 0.001.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,12 +21,14 @@ Measure = Callable[..., Any]
 def margin(f: Callable[..., Any], *args: Any) -> float:
     """Return the least distance of an intermediate value from a kink, inf without any kink.
 
+    Outside of the domain of a root or a logarithm it is minus the distance from its edge.
+
     Args:
         f: JAX function.
         *args: The point: arrays.
 
     Raises:
-        UnsupportedPrimitive: a comparison of numbers inside a loop.
+        UnsupportedPrimitive: a comparison of numbers inside a loop or a scatter, or a choice in a window.
 
     >>> import jax.numpy as jnp
     >>> margin(lambda x: jnp.maximum(x, 1.0) + jnp.abs(x), 1.25)
@@ -82,16 +85,18 @@ def _results(eqn: Any, values: list[Any], found: list[float]) -> list[Any]:
     inner = compat.called_jaxpr(eqn) if name in compat.CALLS else None
     if inner is not None:
         return _walk(*compat.open_jaxpr(inner), values, found)
-    if any(_compares(each) for each in compat.inner_jaxprs(eqn)):
+    is_blind = name in BLIND and _is_real(eqn.invars[0])
+    if is_blind or any(_compares(each) for each in compat.inner_jaxprs(eqn)):
         raise UnsupportedPrimitive(
             f"cannot tell how far a point is from the kinks inside `{name}` "
             f"({compat.source(eqn)}); give them to arrays_away_from(kinks, shape)"
         )
     measure = MEASURES.get(name)
     arrays = [np.asarray(value) for value in values]
-    if measure is not None and arrays and np.issubdtype(arrays[0].dtype, np.floating):
-        distances = np.asarray(measure(eqn.params, *arrays), float)
-        found.append(float(np.min(distances, initial=inf)))
+    if measure is not None and _is_real(eqn.invars[0]) and not _asks_for_nan(eqn):
+        with np.errstate(all="ignore"):
+            distances = np.asarray(measure(eqn.params, *arrays), float)
+        found.append(float(np.min(np.where(np.isnan(distances), 0.0, distances), initial=inf)))
     return compat.run_equation(eqn, values)
 
 
@@ -101,7 +106,7 @@ def _compares(jaxpr: Any) -> bool:
 
     opened, _ = compat.open_jaxpr(jaxpr)
     return any(
-        (eqn.primitive.name in MEASURES and _is_real(eqn.invars[0]))
+        (eqn.primitive.name in {*MEASURES, *BLIND} and _is_real(eqn.invars[0]))
         or any(_compares(each) for each in compat.inner_jaxprs(eqn))
         for eqn in opened.eqns
     )
@@ -109,6 +114,11 @@ def _compares(jaxpr: Any) -> bool:
 
 def _is_real(atom: Any) -> bool:
     return bool(np.issubdtype(atom.aval.dtype, np.floating))
+
+
+def _asks_for_nan(eqn: Any) -> bool:
+    """Whether a value is compared with itself, as `isnan` does: no kink at any number."""
+    return eqn.primitive.name == "ne" and eqn.invars[0] is eqn.invars[1]
 
 
 def _gaps(params: Mapping[str, Any], *operands: Any) -> Any:
@@ -121,10 +131,41 @@ def _gaps(params: Mapping[str, Any], *operands: Any) -> Any:
     return np.diff(np.sort(rows, axis=-1), axis=-1)
 
 
+def _in_windows(sign: int) -> Measure:
+    """How far the largest (-1: the smallest) entry of each window is ahead of the next."""
+
+    def gaps(params: Mapping[str, Any], values: Any) -> Any:
+        from jax import lax
+
+        config = [
+            (*ends, step - 1)
+            for ends, step in zip(params["padding"], params["base_dilation"], strict=True)
+        ]
+        padded = np.asarray(lax.pad(sign * values, np.asarray(-inf, values.dtype), config))
+        steps = params["window_dilation"]
+        spans = [
+            (n - 1) * step + 1 for n, step in zip(params["window_dimensions"], steps, strict=True)
+        ]
+        seen = np.lib.stride_tricks.sliding_window_view(padded, spans)
+        kept = (*(slice(None, None, stride) for stride in params["window_strides"]),)
+        seen = seen[(*kept, *(slice(None, None, step) for step in steps))]
+        rows = np.sort(seen.reshape(-1, int(np.prod(params["window_dimensions"]))), axis=-1)
+        if rows.shape[-1] == 1 or not rows.size:
+            return inf
+        # a window of padding alone has no entry that could be ahead
+        return np.where(rows[:, -1] == -inf, inf, rows[:, -1] - rows[:, -2])
+
+    return gaps
+
+
 def _of_power(params: Mapping[str, Any], base: Any, *rest: Any) -> Any:
-    exponent = params.get("y", rest[0] if rest else 1)
-    is_polynomial = np.all((np.asarray(exponent) >= 0) & (np.asarray(exponent) % 1 == 0))
-    return np.full((), inf) if is_polynomial else np.abs(base)
+    exponent = np.asarray(params.get("y", rest[0] if rest else 1))
+    is_whole = exponent % 1 == 0
+    return np.where(is_whole, np.where(exponent >= 0, inf, np.abs(base)), base)
+
+
+def _of_gamma(params: Mapping[str, Any], a: Any) -> Any:
+    return np.where(a > 0, a, np.abs(a - np.round(a)))
 
 
 def _to_integer(shift: float) -> Measure:
@@ -139,9 +180,13 @@ def _of_remainder(params: Mapping[str, Any], a: Any, b: Any) -> Any:
 def _table() -> dict[str, Measure]:
     table: dict[str, Measure] = {
         "clamp": lambda p, low, x, high: np.minimum(np.abs(x - low), np.abs(x - high)),
-        "log1p": lambda p, a: np.abs(a + 1),
+        "log1p": lambda p, a: a + 1,
+        "acosh": lambda p, a: a - 1,
         "div": lambda p, a, b: np.abs(b),
-        "atan2": lambda p, a, b: np.hypot(a, b),
+        # the value jumps across the negative half of the second operand's axis
+        "atan2": lambda p, a, b: np.where(b < 0, np.abs(a), np.hypot(a, b)),
+        "reduce_window_max": _in_windows(1),
+        "reduce_window_min": _in_windows(-1),
         "pow": _of_power,
         "integer_pow": _of_power,
         "floor": _to_integer(0.0),
@@ -152,12 +197,17 @@ def _table() -> dict[str, Measure]:
     table |= dict.fromkeys(
         "eq ne lt le gt ge max min".split(), lambda p, a, b: np.abs(np.subtract(a, b))
     )
-    table |= dict.fromkeys("abs sign sqrt rsqrt cbrt log".split(), lambda p, a: np.abs(a))
+    table |= dict.fromkeys("abs sign cbrt".split(), lambda p, a: np.abs(a))
+    table |= dict.fromkeys("sqrt rsqrt log".split(), lambda p, a: a)
+    table |= dict.fromkeys("asin acos atanh erf_inv".split(), lambda p, a: 1 - np.abs(a))
+    table |= dict.fromkeys("lgamma digamma".split(), _of_gamma)
     table |= dict.fromkeys(
         "sort reduce_max reduce_min argmax argmin cummax cummin top_k".split(), _gaps
     )
     return table
 
 
+#: Primitives that choose among entries by a rule that is no jaxpr: refused.
+BLIND = frozenset({"select_and_scatter_add", "select_and_gather_add"})
 #: Primitive -> (parameters, operands) -> distances from its kinks and edges.
 MEASURES: Mapping[str, Measure] = _table()

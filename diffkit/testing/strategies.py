@@ -143,7 +143,8 @@ def points_away_from_kinks(
         high: Largest entry.
 
     Raises:
-        UnsupportedPrimitive: a comparison inside a loop; when the first point is drawn.
+        UnsupportedPrimitive: a comparison inside a loop or a scatter; when the first point is
+            drawn.
         MissingExtra: Hypothesis is not installed.
     """
     st = _strategies()

@@ -181,6 +181,11 @@ def test_what_leaves_nothing_to_draw_is_refused(call, said):
         call()
 
 
+def pooled(name, sizes=(2,), strides=(2,), padding="VALID", **dilation):
+    start, of_two = {"max": (-jnp.inf, jax.lax.max), "min": (jnp.inf, jax.lax.min)}[name]
+    return lambda x: jax.lax.reduce_window(x, start, of_two, sizes, strides, padding, **dilation)
+
+
 @pytest.mark.parametrize(
     ("f", "x", "expected"),
     [
@@ -201,6 +206,35 @@ def test_what_leaves_nothing_to_draw_is_refused(call, said):
         (lambda x: jnp.max(x, axis=0), np.array([[1.0, 5.0], [3.0, 4.5]]), 0.5),
         (lambda x: jnp.where(jnp.arange(2) < 1, x, 0.0), np.array([0.0, 0.0]), math.inf),
         (jax.checkpoint(lambda x: jax.jit(jnp.abs)(x)), -0.125, 0.125),
+        (jnp.sqrt, -1.0, -1.0),
+        (jnp.log, -1.0, -1.0),
+        (jax.lax.rsqrt, -0.5, -0.5),
+        (jnp.log1p, -1.25, -0.25),
+        (jnp.log1p, -0.75, 0.25),
+        (lambda x: x**1.5, -0.25, -0.25),
+        (lambda x: x**-2, -0.25, 0.25),
+        (lambda x: x ** jnp.array([2.0, 0.5]), np.array([-3.0, 0.25]), 0.25),
+        (jax.lax.asin, -0.75, 0.25),
+        (jax.lax.acos, 1.25, -0.25),
+        (jax.lax.acosh, 1.25, 0.25),
+        (jax.lax.acosh, 0.5, -0.5),
+        (jax.lax.atanh, 0.75, 0.25),
+        (jax.lax.erf_inv, -0.875, 0.125),
+        (jax.lax.erf_inv, 1.5, -0.5),
+        (jax.lax.lgamma, 0.25, 0.25),
+        (jax.lax.digamma, -1.75, 0.25),
+        (lambda x: jnp.arctan2(x, -1.0), 0.25, 0.25),
+        (lambda x: jnp.arctan2(x, 1.0), 0.0, 1.0),
+        (lambda x: jnp.abs(jnp.log(x)), -1.0, -1.0),
+        (lambda x: jnp.abs(jnp.arctanh(x) - 0.5), 1.5, -0.5),
+        (lambda x: x % x, 0.0, 0.0),
+        (lambda x: jnp.where(jnp.isnan(x), 0.0, x), 3.0, math.inf),
+        (pooled("max"), np.array([1.0, 4.0, 3.5, 3.0]), 0.5),
+        (pooled("min"), np.array([1.0, 4.0, 3.5, 3.0]), 0.5),
+        (pooled("max", (3,), (1,)), np.array([1.0, 1.0, 4.0, 3.5]), 0.5),
+        (pooled("max", (2,), (1,), window_dilation=(2,)), np.array([1.0, 4.0, 1.25, 4.0]), 0.0),
+        (pooled("max", (1,), (1,)), np.array([2.0, 2.0]), math.inf),
+        (pooled("max", padding="SAME"), np.array([1.0, 4.0, 4.0]), 3.0),
     ],
 )
 def test_the_margin_is_the_distance_from_the_nearest_event(f, x, expected):
@@ -217,6 +251,30 @@ def test_a_comparison_inside_a_loop_is_refused_and_a_counter_is_none():
     assert margin(counted, 0.5) == math.inf
     with pytest.raises(UnsupportedPrimitive, match="kinks inside `while`"):
         margin(compared, 0.5)
+
+
+@pytest.mark.parametrize("name", ["max", "min"])
+def test_a_comparison_inside_a_scatter_is_refused(name):
+    def met(x):
+        return getattr(jnp.zeros(2, x.dtype).at[jnp.array([0, 0])], name)(x)
+
+    with pytest.raises(UnsupportedPrimitive, match=f"kinks inside `scatter-{name}`"):
+        margin(met, np.array([1.0, 2.0]))
+    assert margin(lambda x: x * met(jnp.arange(2))[0], 3.0) == math.inf
+    with pytest.raises(UnsupportedPrimitive, match="kinks inside `scan`"):
+        margin(lambda x: jax.lax.fori_loop(0, 2, lambda i, y: met(y), x), np.array([1.0, 2.0]))
+
+
+def test_the_gradient_of_a_pooling_is_refused():
+    slope = jax.grad(lambda x: pooled("max")(x).sum())
+    with pytest.raises(UnsupportedPrimitive, match="kinks inside `select_and_scatter_add`"):
+        margin(slope, np.array([1.0, 1.0]))
+
+
+@given(points_away_from_kinks(jnp.sqrt, (2,), distance=0.1))
+@settings(max_examples=30)
+def test_points_stay_inside_the_domain_of_a_root(x):
+    assert np.all(x >= 0.1)
 
 
 @given(points_away_from_kinks(lambda x: jnp.max(jnp.abs(x - 1.0)), (3,), distance=0.05))
