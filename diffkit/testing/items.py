@@ -98,7 +98,8 @@ def marked_options(item: pytest.Item) -> dict[str, Any]:
                 "each by name"
             )
         for name, value in mark.kwargs.items():
-            if not isinstance(value, _OPTIONS[name]) or (name == "seed" and value is True):
+            is_truth = name == "seed" and isinstance(value, bool)
+            if not isinstance(value, _OPTIONS[name]) or is_truth:
                 kind = _OPTIONS[name][0].__name__
                 raise UsageError(
                     f"the marker {MARKER} has {name}={value!r}; write a value of type {kind}"

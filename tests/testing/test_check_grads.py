@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from jax import test_util
 
-from diffkit.core.errors import ClaimRefuted, ClaimUndecided, UsageError
+from diffkit.core.errors import ClaimRefuted, ClaimUndecided, TimeLimitExceeded, UsageError
 from diffkit.testing import check_grads, gradcheck
+from diffkit.testing.check_grads import Part, _at_the_point, _check_repeats
 
 
 def product(x, y):
@@ -31,6 +32,10 @@ def reverse_only(x):
 
 
 reverse_only.defvjp(lambda x: (x**2, x), lambda x, cotangent: (2 * x * cotangent,))
+
+
+def sum_of_sines(x):
+    return jnp.sum(jnp.sin(x))
 
 
 def forward_only(x):
@@ -100,10 +105,17 @@ def test_a_wrong_sign_below_every_usual_tolerance_is_refuted():
 
 def test_a_nan_where_the_derivative_exists_is_refuted():
     def f(x):
-        return jnp.where(x > 0, jnp.sqrt(jnp.maximum(x, 0.0)), 0.0) * 0 + jnp.sqrt(x) ** 2
+        return jnp.where(x > 0, x * jnp.sqrt(x), 0.0)
 
-    with pytest.raises(AssertionError):
+    # x**(3/2) right of 0, and 0 left of it: the derivative at 0 is 0, and AD returns 0 * inf
+    with pytest.raises(ClaimRefuted, match=r"by x: REFUTED[\s\S]*nan-gradient"):
         check_grads(f, (0.0,), order=1)
+
+
+def test_a_nan_at_the_edge_of_a_domain_does_not_pass():
+    # sqrt(x)**2 is x on [0, inf): only from the right there is a derivative, 1
+    with pytest.raises(ClaimUndecided, match=r"by x: UNDECIDED[\s\S]*nan-gradient"):
+        check_grads(lambda x: jnp.sqrt(x) ** 2, (0.0,), order=1)
 
 
 def test_what_cannot_be_decided_does_not_pass():
@@ -144,8 +156,35 @@ def test_a_tolerance_that_torch_takes_by_default_holds_here_too():
         return (1 - jnp.cos(x)) / x**2
 
     assert gradcheck(cancelling, 1.0)
-    with pytest.raises(ClaimRefuted):
+    with pytest.raises(ClaimRefuted, match=r"cancelling by x: .* in float32.*atol \+ rtol"):
         gradcheck(cancelling, jnp.float32(1e-3))
+
+
+def test_a_derivative_outside_of_the_range_of_the_precision_meets_every_tolerance():
+    # 3 * 200**2 = 120000, and the largest float16 is 65504
+    assert gradcheck(lambda x: x**3, jnp.float16(200.0)) is True
+
+
+def test_a_tolerance_on_many_entries_is_asked_along_directions():
+    x = jnp.linspace(0.0, 1.0, 20_000)
+    assert len(list(_at_the_point(Part(sum_of_sines, (x,), "x", ("float32",)), 1, "float32"))) < 10
+    assert gradcheck(sum_of_sines, x) is True
+    with pytest.raises(ClaimRefuted, match=r"atol \+ rtol \|truth\| = 0\.0e\+00"):
+        check_grads(sum_of_sines, (x,), order=1, atol=0.0, rtol=0.0)
+
+
+def test_what_takes_too_long_is_undecided(monkeypatch):
+    from diffkit.verify import answers
+
+    def never(*args):
+        raise TimeLimitExceeded("the program took longer than 1 s")
+
+    monkeypatch.setattr(answers, "ask", never)
+    assert gradcheck(jnp.sin, 1.0, raise_exception=False) is False
+    with pytest.raises(ClaimUndecided, match="sin by x: UNDECIDED: the program took longer"):
+        gradcheck(jnp.sin, 1.0)
+    with pytest.raises(ClaimUndecided, match="took longer"):
+        check_grads(jnp.sin, (1.0,), order=1, atol=1e-3)
 
 
 def test_two_runs_of_reverse_mode_must_agree_as_far_as_asked():
@@ -164,8 +203,6 @@ def test_two_runs_of_reverse_mode_must_agree_as_far_as_asked():
         return (found,)
 
     noisy.defvjp(lambda x: (x, None), backward)
-    from diffkit.testing.check_grads import Part, _check_repeats
-
     with jax.enable_x64(True):
         part = Part(noisy, (jnp.float64(2.0),), "x", ("float64",))
         _check_repeats(part, 1e-6)

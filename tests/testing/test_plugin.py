@@ -230,6 +230,7 @@ def test_wrong_options_are_refused_in_a_sentence(tmp_path, options, said):
         ("pytest.mark.diffkit('full')", "does not know 'full'"),
         ("pytest.mark.diffkit(seed='one')", "has seed='one'; write a value of type int"),
         ("pytest.mark.diffkit(seed=True)", "has seed=True"),
+        ("pytest.mark.diffkit(seed=False)", "has seed=False"),
     ],
 )
 def test_a_marker_nobody_understands_stops_the_session(tmp_path, marker, said):
