@@ -1,7 +1,8 @@
 """The command of the fuzzer: blocks of programs in processes, resumed where it was stopped.
 
 Results go to stdout and to the file, progress to stderr.  The finished blocks stand in FILE.part
-until all are done; a run that was killed goes on from there.
+until all are done; a run that was killed goes on from there, unless the code or a library is
+another by then.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -230,14 +232,22 @@ def _write(path: Path, text: str) -> None:
 
 def _identity(plan: Plan) -> dict[str, Any]:
     """What must be the same for a block to be of use: not the number of processes."""
-    versions = provenance.versions()
     return {
         "programs": plan.programs,
         "seed": plan.seed,
         "block": BLOCK,
-        "jax": versions.get("jax"),
-        "code": provenance.git_state(provenance.ROOT)["commit"],
+        "versions": provenance.versions(),
+        "code": _code(),
     }
+
+
+@cache
+def _code() -> str:
+    """Digest of the sources, as they were when this run began.
+
+    A commit would not do: files may differ from it, and an installed package has none.
+    """
+    return provenance.code_version(__name__, ("diffkit",))
 
 
 def _part(out: Path) -> Path:

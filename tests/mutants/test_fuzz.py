@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from diffkit.lab import provenance
 from diffkit.numeric import germ_functions
 from diffkit.testing import fuzz, fuzz_command
 from diffkit.testing.bugs import KINDS
@@ -162,6 +163,29 @@ def test_blocks_of_another_plan_are_not_taken_over(small, tmp_path):
     part.write_text(json.dumps({"plan": {"seed": 7}, "blocks": {"0-2": {}}}))
     fuzz_command.judge(Plan(2, 0, 1), out)
     assert small == [(0, 2)]
+
+
+@pytest.mark.parametrize("change", [None, "code", "diffkit", "sympy"])
+def test_blocks_of_other_code_or_libraries_are_not_taken_over(change, small, tmp_path, monkeypatch):
+    out, plan = tmp_path / "fuzz.json", Plan(2, 0, 1)
+    block = {**fuzz.run(range(2)).to_dict(), "cpu_seconds": 1.0}
+    fuzz_command._save(plan, {"0-2": block}, out)
+    if change == "code":  # as an edit that is not committed makes it
+        source = tmp_path / "tally.py"
+        source.write_text("edited = True\n")
+        found = provenance._source
+        monkeypatch.setattr(
+            provenance,
+            "_source",
+            lambda name: source if name == "diffkit.testing.tally" else found(name),
+        )
+        fuzz_command._code.cache_clear()
+    elif change is not None:
+        versions = {**provenance.versions(), change: "another"}
+        monkeypatch.setattr(provenance, "versions", lambda: versions)
+    fuzz_command.judge(plan, out)
+    fuzz_command._code.cache_clear()
+    assert small == ([] if change is None else [(0, 2)])
 
 
 @pytest.mark.parametrize(
