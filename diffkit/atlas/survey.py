@@ -1,24 +1,28 @@
 """The sweep: every derivative of the public functions, resumable, in parallel processes.
 
 Each function is a cell of a run ledger, stored as soon as it is done; a killed sweep goes on where
-it was, and two sweeps may share a ledger.  A run is addressed by the code of diffkit and the
-versions of the libraries it examines, so an answer of other code is never taken over.
+it was, and two sweeps may share a ledger.  A run is addressed by the code of diffkit, the versions
+of the libraries it examines and the device they run on, so an answer of other code is never taken
+over.  A function whose process was killed from outside is left to the next sweep; one that takes
+too long or too much memory is not, since that is its own doing.
 """
 
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
 
+import jax
 import numpy as np
 
 from diffkit.atlas.entry import Entry, from_data, to_data
-from diffkit.atlas.workers import outcomes
+from diffkit.atlas.workers import Outcome, outcomes
 from diffkit.core.errors import UsageError
 from diffkit.lab.ledger import Arrays, Ledger, Run
 from diffkit.lab.progress import Progress
@@ -27,8 +31,8 @@ from diffkit.lab.provenance import code_version, cpu_model
 NAME = "atlas"
 LEDGER = "runs/atlas.sqlite"
 #: Libraries whose version the answers depend on.
-LIBRARIES = ("jax", "jaxlib", "optax", "numpy", "python-flint", "mpmath")
-#: Times the limit of one derivative after which the process of a function is killed.
+LIBRARIES = ("jax", "jaxlib", "optax", "numpy", "scipy", "sympy", "python-flint", "mpmath")
+#: A process is killed after the limit of one derivative times the arguments and this many more.
 PATIENCE = 4.0
 POLL = 1.0
 
@@ -42,7 +46,7 @@ class Atlas:
         unlisted: Public name -> why it has no derivative to examine.
         versions: Library -> version.
         cpu: Name of the processor.
-        seconds: Work of all processes together.
+        seconds: Work on the entries, of all processes together.
     """
 
     entries: tuple[Entry, ...]
@@ -79,30 +83,63 @@ def sweep(
     """
     names = chosen(tuple(wanted))
     versions = {name: metadata.version(name) for name in LIBRARIES}
-    config = {"versions": versions, "seconds": seconds, "python": list(sys.version_info[:2])}
+    config = {
+        "versions": versions,
+        "seconds": seconds,
+        "python": list(sys.version_info[:2]),
+        "backend": jax.default_backend(),
+    }
     progress = Progress(NAME, stream)
     progress.expect(len(names))
     with Ledger(ledger) as opened:
-        run = opened.open_run(NAME, config, code_version("diffkit.atlas.examine"))
+        # what this module reaches holds the processes and the examination as well
+        run = opened.open_run(NAME, config, code_version("diffkit.atlas.survey"))
         found: dict[str, str] = {}
-        while len(found) < len(names):
-            before = len(found)
-            claimed = _claimed(run, names, found, progress)
-            for outcome in outcomes(claimed, jobs, seconds, PATIENCE * seconds):
-                text = outcome.text or _failure(outcome.name, outcome.failure)
-                stored = np.frombuffer(text.encode(), np.uint8)
-                run.put({"name": outcome.name}, {"json": stored}, seconds=outcome.seconds)
-                found[outcome.name] = text
-                progress.step()
-            if before == len(found) < len(names):
-                time.sleep(POLL)  # another process is at work on what is left
-        return _atlas(names, found, versions, run.info.seconds)
+        held: set[str] = set()
+        try:
+            while len(found) < len(names):
+                before = len(found)
+                waiting = _claimed(run, names, found, held, progress)
+                with closing(outcomes(waiting, jobs, seconds, partial(_limit, seconds))) as coming:
+                    for outcome in coming:
+                        found[outcome.name] = _kept(run, outcome)
+                        held.discard(outcome.name)
+                        progress.step()
+                if before == len(found) < len(names):
+                    time.sleep(POLL)  # another process is at work on what is left
+        finally:
+            for name in held:
+                run.release({"name": name})
+        return _atlas(names, found, versions)
+
+
+def _limit(seconds: float, name: str) -> float:
+    """Wall time after which the process of a function is killed, by how many derivatives it has."""
+    from diffkit.atlas.public_functions import recipes
+
+    arguments = max((len(each.letters) for each in recipes(name, _names()[name])), default=1)
+    return seconds * (PATIENCE + arguments)
+
+
+def _kept(run: Run, outcome: Outcome) -> str:
+    """Store an outcome, or give its cell back where a later sweep may have another one."""
+    key = {"name": outcome.name}
+    text = outcome.text or _failure(outcome)
+    if outcome.failure and not outcome.is_lasting:
+        run.release(key, message=outcome.failure)
+    else:
+        stored = np.frombuffer(text.encode(), np.uint8)
+        run.put(key, {"json": stored}, seconds=outcome.seconds)
+    return text
 
 
 def _claimed(
-    run: Run, names: Sequence[str], found: dict[str, str], progress: Progress
+    run: Run, names: Sequence[str], found: dict[str, str], held: set[str], progress: Progress
 ) -> Iterator[str]:
-    """Take what is neither stored nor at work elsewhere; put what is stored into `found`."""
+    """Take what is neither stored nor at work elsewhere, and note it as held.
+
+    What is stored goes into `found`.
+    """
     for name in names:
         if name in found:
             continue
@@ -111,6 +148,7 @@ def _claimed(
             found[name] = _text(arrays)
             progress.step(was_stored=True)
         elif run.claim({"name": name}):
+            held.add(name)
             yield name
 
 
@@ -118,10 +156,16 @@ def _text(arrays: Arrays) -> str:
     return arrays["json"].tobytes().decode()
 
 
-def _failure(name: str, reason: str) -> str:
+def _failure(outcome: Outcome) -> str:
     from diffkit.atlas.public_functions import module_of
 
-    entry = Entry(name, "?", module_of(name), unfinished=(reason,))
+    entry = Entry(
+        outcome.name,
+        "?",
+        module_of(outcome.name),
+        unfinished=(outcome.failure,),
+        seconds=round(outcome.seconds, 2),
+    )
     return json.dumps({"entries": [to_data(entry)]})
 
 
@@ -168,9 +212,7 @@ def _names() -> Mapping[str, Callable[..., Any]]:
     return public_names()
 
 
-def _atlas(
-    names: Sequence[str], found: Mapping[str, str], versions: Mapping[str, str], seconds: float
-) -> Atlas:
+def _atlas(names: Sequence[str], found: Mapping[str, str], versions: Mapping[str, str]) -> Atlas:
     entries: list[Entry] = []
     unlisted: dict[str, str] = {}
     for name in names:
@@ -179,4 +221,5 @@ def _atlas(
             unlisted[name] = data["unlisted"]
         else:
             entries += map(from_data, data["entries"])
-    return Atlas(tuple(entries), unlisted, versions, cpu_model(), seconds)
+    spent = sum(entry.seconds for entry in entries)
+    return Atlas(tuple(entries), unlisted, versions, cpu_model(), spent)

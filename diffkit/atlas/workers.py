@@ -3,9 +3,13 @@
 A function that never returns, or ends its process, costs its own row and no other.
 """
 
+import ctypes
 import os
+import signal
+import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,6 +20,7 @@ from typing import Any
 #: Seconds a new process may need to import JAX before its first answer is due.
 START = 120.0
 _POLL = 0.5
+_PR_SET_PDEATHSIG = 1
 #: Bytes a process may hold: with two of them a machine of 16 GiB goes on working.
 MEMORY = 6 * 2**30
 #: Bytes after which an idle process is replaced: JAX keeps every program it has compiled.
@@ -31,12 +36,14 @@ class Outcome:
         text: What `work` returned; "" when the process hung or died.
         seconds: Wall time.
         failure: Why there is no text, or "".
+        is_lasting: Whether the failure is a property of the function, the same in a later sweep.
     """
 
     name: str
     text: str
     seconds: float
     failure: str = ""
+    is_lasting: bool = False
 
 
 @dataclass
@@ -51,14 +58,26 @@ class _Worker:
     is_last: bool = False
 
 
-def outcomes(waiting: Iterator[str], jobs: int, seconds: float, limit: float) -> Iterator[Outcome]:
+def default_jobs() -> int:
+    """One process for every core that there is memory for, 1 at least."""
+    cores = os.cpu_count() or 1
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):  # Windows
+        return cores
+    return max(1, min(cores, memory // MEMORY))
+
+
+def outcomes(
+    waiting: Iterator[str], jobs: int, seconds: float, limit: Callable[[str], float]
+) -> Generator[Outcome]:
     """Examine every function, yield each outcome as it comes.
 
     Args:
         waiting: Public names; the next one is drawn when a process is idle.
         jobs: Processes, >= 1.
         seconds: Limit of one derivative, told to the process.
-        limit: Wall time of one function after which its process is killed.
+        limit: Name -> wall time after which the process at work on it is killed.
     """
     workers: list[_Worker] = []
     try:
@@ -67,7 +86,7 @@ def outcomes(waiting: Iterator[str], jobs: int, seconds: float, limit: float) ->
             _give(workers[-1], name)
         while workers:
             for worker in list(workers):
-                outcome = _outcome(worker, limit)
+                outcome = _outcome(worker, limit(worker.name))
                 if outcome is None:
                     continue
                 yield outcome
@@ -108,16 +127,18 @@ def _outcome(worker: _Worker, limit: float) -> Outcome | None:
     took = time.monotonic() - worker.since
     try:
         if worker.pipe.poll():
-            text, worker.is_last = worker.pipe.recv()
+            text, failure, worker.is_last = worker.pipe.recv()
             worker.is_new = False
-            return Outcome(worker.name, text, took)
+            return Outcome(worker.name, text, took, failure)
     except (EOFError, OSError):
         worker.process.join(5.0)
         return Outcome(worker.name, "", took, _death(worker.process.exitcode))
     if _memory(worker.process.pid) > MEMORY:
-        return Outcome(worker.name, "", took, f"took more than {MEMORY / 2**30:.0f} GiB of memory")
+        reason = f"took more than {MEMORY / 2**30:.0f} GiB of memory"
+        return Outcome(worker.name, "", took, reason, is_lasting=True)
     if took > limit + (START if worker.is_new else 0.0):
-        return Outcome(worker.name, "", took, f"did not return within {limit:.0f} s")
+        reason = f"did not return within {limit:.0f} s"
+        return Outcome(worker.name, "", took, reason, is_lasting=True)
     return None
 
 
@@ -145,15 +166,13 @@ def _end(worker: _Worker) -> None:
 
 def _serve(pipe: Any, seconds: float) -> None:
     """The process: examine what comes through the pipe until it is closed."""
-    import threading
-
     from diffkit.core.scheduler import guard_scheduler
 
     guard_scheduler()
-    # a process at work when its parent is killed must not go on alone
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    from diffkit.atlas.attempt import OVERDUE
+    _die_with_parent()
+    from diffkit.atlas.attempt import DEFECTS, OVERDUE
     from diffkit.atlas.survey import look_up
+    from diffkit.core.errors import DiffkitError
 
     while True:
         try:
@@ -161,19 +180,33 @@ def _serve(pipe: Any, seconds: float) -> None:
         except (EOFError, OSError):  # the parent is gone
             return
         before = threading.active_count()
-        text = look_up(name, seconds)
+        text, failure = "", ""
+        try:
+            text = look_up(name, seconds)
+        except (DiffkitError, *DEFECTS) as error:  # it is told, and costs this row only
+            failure = f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0][:240]}"
         # a call that never returns still runs in a thread, an interrupted trace may leave JAX in
         # between, and compiled programs are never given back: a new process takes over
         is_last = (
-            threading.active_count() > before or OVERDUE in text or _memory(os.getpid()) > RECYCLED
+            bool(failure)
+            or threading.active_count() > before
+            or OVERDUE in text
+            or _memory(os.getpid()) > RECYCLED
         )
         with suppress(OSError):  # the parent is gone: nothing comes through the pipe any more
-            pipe.send((text, is_last))
+            pipe.send((text, failure, is_last))
         if is_last:
             os._exit(0)  # the thread does not end when it is asked to
 
 
 def _die_with_parent() -> None:
+    """See to it that a process at work when its parent is killed does not go on alone."""
+    if sys.platform == "linux":  # the kernel ends even a call that never gives Python its turn
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
+
+
+def _exit_with_parent() -> None:
     parent = parent_process()
     if parent is not None:
         connection.wait([parent.sentinel])

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 
 from diffkit.cli import output
@@ -20,11 +19,11 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError("--seconds is the limit of one derivative, from 1 to 3600")
     if options.format not in FORMATS and options.json != "-":
         raise UsageError(f"an atlas has no format {options.format!r}; it has: {', '.join(FORMATS)}")
-    from diffkit.atlas import survey, tables
+    from diffkit.atlas import survey, tables, workers
 
     found = survey.sweep(
         options.target,
-        jobs=options.jobs or os.cpu_count() or 1,
+        jobs=options.jobs or workers.default_jobs(),
         seconds=options.seconds,
         ledger=options.ledger or survey.LEDGER,
         stream=sys.stderr,
