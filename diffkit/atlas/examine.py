@@ -216,6 +216,7 @@ class _Survey:
             question = {
                 "point": answer.probe.leaves,
                 "dtype": answer.dtype,
+                "mode": answer.mode,
                 "order": answer.order,
                 "value": answer.value,
                 "truth": answer.true_value if is_defect else (answer.left, answer.right),

@@ -270,7 +270,7 @@ def weights_of(function: PublicFunction, arguments: Sequence[np.ndarray]) -> lis
     """The weights of `scalar` at arguments; [] where the result is one number, taken as it is."""
     with compat.x64():
         shapes = jax.eval_shape(function.call, *arguments)
-    leaves = [each for each in jax.tree.leaves(shapes) if _is_real(each)]
+    leaves = [each for each in jax.tree.leaves(shapes) if is_real(each)]
     if len(leaves) == 1 and leaves[0].ndim == 0:
         return []
     rng = np.random.default_rng(zlib.crc32(function.name.encode()))
@@ -284,7 +284,7 @@ def weighted(value: Any, name: str) -> list[Any]:
         value: Arrays, or a pytree of them; what is not real is left out.
         name: Seeds the weights.
     """
-    leaves = [jnp.asarray(each) for each in jax.tree.leaves(value) if _is_real(each)]
+    leaves = [jnp.asarray(each) for each in jax.tree.leaves(value) if is_real(each)]
     if len(leaves) == 1 and leaves[0].ndim == 0:
         return leaves
     rng = np.random.default_rng(zlib.crc32(name.encode()))
@@ -298,7 +298,8 @@ def weights(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
     return (rng.choice((-1.0, 1.0), size) * magnitude).reshape(shape)
 
 
-def _is_real(leaf: Any) -> bool:
+def is_real(leaf: Any) -> bool:
+    """Whether a result is of floating-point numbers."""
     return isinstance(leaf, float) or (
         hasattr(leaf, "dtype") and jnp.issubdtype(leaf.dtype, jnp.floating)
     )

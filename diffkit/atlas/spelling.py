@@ -7,12 +7,15 @@ from functools import cache, partial
 from types import FunctionType, ModuleType
 from typing import Any
 
+import jax
 import numpy as np
 
 from diffkit.atlas import recipes, special_calls
-from diffkit.atlas.public_functions import PublicFunction, weights_of
+from diffkit.atlas.public_functions import PublicFunction, is_real, weights_of
 from diffkit.atlas.questions import argument_names
+from diffkit.backend import compat
 from diffkit.bridge.subject import Subject
+from diffkit.oracles import forward
 
 
 def spell(function: PublicFunction) -> str:
@@ -37,42 +40,77 @@ def reproducer(function: PublicFunction, what: Subject, trap: Mapping[str, Any])
     Args:
         function: The public function.
         what: It, as it was asked.
-        trap: "point" (leaves), "dtype", "order", "value", "truth" and "direction" (the tangent).
+        trap: "point" (leaves), "dtype", "mode", "order", "value", "truth" and "direction" (the
+            tangent).
     """
-    names = ", ".join(what.names)
     expression = _weighted(function, spell(function), what)
-    nested = f"jax.grad(f, {what.wrt})"
-    for _ in range(trap["order"] - 1):
-        nested = f"jax.grad({nested}, {what.wrt})"
-    point = ", ".join(_array(leaf, trap["dtype"]) for leaf in trap["point"])
     module = function.name.rpartition(".")[0]
+    spelt = _forward if trap["mode"] == forward.NAME else _reverse
     return "\n".join(
         [
             "import jax, " + ", ".join(dict.fromkeys(["jax.numpy", module])),
             f'jax.config.update("jax_enable_x64", {trap["dtype"] == "float64"})',
-            f"f = lambda {names}: {expression}",
-            f"print({nested}({point}){_entry(trap['direction'])})",
+            f"f = lambda {', '.join(what.names)}: {expression}",
+            *spelt(what, trap),
             f"# AD gives {trap['value']!r}; the derivative is {trap['truth']!r}",
         ]
     )
 
 
-def _weighted(function: PublicFunction, call: str, what: Subject) -> str:
-    """The weighted sum the question is about; the call itself where its result is one number."""
-    found = weights_of(function, what.values)
-    if not found:
-        return call
-    spelt = ", ".join(map(_array, found))
-    if len(found) == 1:
-        return f"jax.numpy.sum({spelt} * {call})"
-    return f"sum(jax.numpy.sum(w * r) for w, r in zip([{spelt}], jax.tree.leaves({call})))"
-
-
-def _entry(direction: np.ndarray) -> str:
+def _reverse(what: Subject, trap: Mapping[str, Any]) -> list[str]:
+    """The entry of the gradient that was asked about, or its product with the direction."""
+    nested = f"jax.grad(f, {what.wrt})"
+    for _ in range(trap["order"] - 1):
+        nested = f"jax.grad({nested}, {what.wrt})"
+    gradient = f"{nested}({', '.join(_point(trap))})"
+    direction = trap["direction"]
     places = np.argwhere(direction)
-    if direction.ndim == 0 or len(places) != 1:
-        return ""
-    return f"[{', '.join(str(int(k)) for k in places[0])}]"
+    if direction.ndim == 0:
+        return [f"print({gradient})"]
+    if len(places) == 1:
+        return [f"print({gradient}[{', '.join(str(int(k)) for k in places[0])}])"]
+    along = _array(direction, trap["dtype"])
+    return [f"v = {along}", f"print(jax.numpy.vdot(v, {gradient}))"]
+
+
+def _forward(what: Subject, trap: Mapping[str, Any]) -> list[str]:
+    """The tangent pushed along the direction, through the function of one argument."""
+    point = _point(trap)
+    rest = [*point[: what.wrt], what.variable, *point[what.wrt + 1 :]]
+    nested = "g"
+    for _ in range(trap["order"] - 1):
+        nested = f"(lambda t: jax.jvp({nested}, (t,), (v,))[1])"
+    return [
+        f"g = lambda {what.variable}: f({', '.join(rest)})",
+        f"v = {_array(trap['direction'], trap['dtype'])}",
+        f"print(jax.jvp({nested}, ({point[what.wrt]},), (v,))[1])",
+    ]
+
+
+def _point(trap: Mapping[str, Any]) -> list[str]:
+    return [_array(leaf, trap["dtype"]) for leaf in trap["point"]]
+
+
+def _weighted(function: PublicFunction, call: str, what: Subject) -> str:
+    """The weighted sum the question is about; the call itself where its result is one number.
+
+    Weights exist for real results alone: permutations, ranks and flags are passed over.
+    """
+    with compat.x64():
+        shapes = jax.eval_shape(function.call, *what.values)
+    found = weights_of(function, what.values)
+    spelt = ", ".join(map(_array, found))
+    if hasattr(shapes, "dtype"):  # one array, no pytree
+        return f"jax.numpy.sum({spelt} * {call})" if found else call
+    results = f"jax.tree.leaves({call})"
+    if not all(is_real(each) for each in jax.tree.leaves(shapes)):
+        results = (
+            f"[r for r in {results} "
+            "if jax.numpy.issubdtype(jax.numpy.result_type(r), jax.numpy.floating)]"
+        )
+    if not found:
+        return f"{results}[0]"
+    return f"sum(jax.numpy.sum(w * r) for w, r in zip([{spelt}], {results}))"
 
 
 def _array(leaf: np.ndarray, dtype: str = "") -> str:
