@@ -9,11 +9,12 @@ from typing import Any
 from diffkit.atlas.entry import Entry, Trap, place_of
 from diffkit.atlas.survey import Atlas
 from diffkit.numeric.ulps import FORMATS
+from diffkit.verify.accuracy import CLASSES
 from diffkit.verify.report.page import asset, document
 from diffkit.verify.report.writing import number
 
 TITLE = "Atlas of derivatives"
-#: Choice of the page -> what it shows.
+#: Choice of the page -> what it shows; a kind that is not here is shown by its own name.
 KINDS = {
     "defect": "suspected defects",
     "kink": "kinks",
@@ -60,7 +61,8 @@ def _header(atlas: Atlas, title: str) -> str:
         f"<h1>{escape(title)}</h1><ul class='counts'><li>{len(atlas.entries)} derivatives</li>"
         f"<li>{functions} functions</li><li>{defects} with a suspected defect</li></ul>"
         f"<p class='aside'>{escape(versions)}; {escape(atlas.cpu)}. Errors are in units in the "
-        "last place of the float format, against ball arithmetic: "
+        "last place of the float format, against ball arithmetic or, where a row says so, "
+        "differences: "
         f"{_legend()}. Of array functions they are those of the gradient at one point, relative "
         "to its largest entry.</p></header>"
     )
@@ -85,25 +87,30 @@ def _defects(atlas: Atlas) -> str:
         first = entry.defects[0]
         items.append(
             f"<li><a href='#{_anchor(entry)}'>{escape(entry.title)}</a>: {escape(first.message)}"
-            f"{_reproducer(first)}</li>"
+            f"{_said_by(first)}{_reproducer(first)}</li>"
         )
     return (
         f"<details><summary><h2>Suspected defects ({len(items)})</h2></summary>"
-        "<p>The derivative exists, is finite and can be represented; ball arithmetic, at doubled "
-        "precision too, and difference quotients in many digits both contradict AD.</p>"
+        "<p>The derivative exists, is finite and can be represented; with each stands who "
+        "contradicts AD: ball arithmetic, at doubled precision too (rigorous), difference "
+        "quotients in many digits (high precision) or in float64 (numerical), or the lifted "
+        "formula (closed form).</p>"
         f"<ul class='traps'>{''.join(items)}</ul></details>"
     )
 
 
 def _controls(atlas: Atlas) -> str:
     modules = Counter(entry.module for entry in atlas.entries)
-    present = {tag for entry in atlas.entries for tag in tags(entry)}
+    present = dict.fromkeys(tag for entry in atlas.entries for tag in tags(entry))
+    kinds = [kind for kind in KINDS if kind in present]
+    kinds += sorted(kind for kind in present if kind not in KINDS)
+    words = {kind: KINDS.get(kind, kind.replace("-", " ")) for kind in kinds}
     return (
         "<div class='controls' role='search'>"
         "<label>function <input id='search' type='search' placeholder='press / to search'></label>"
         f"<label>module <select id='module'>{_options(modules)}</select></label>"
         "<label>with <select id='kind'>"
-        f"{_choices({k: v for k, v in KINDS.items() if k in present})}</select></label>"
+        f"{_choices(words)}</select></label>"
         "<output id='shown' aria-live='polite'></output></div>"
     )
 
@@ -150,7 +157,7 @@ def _digits(entry: Entry, dtype: str) -> str:
     rows = [row for row in rows if row["points"]]
     if not rows:
         return "<span class='digits none'>–</span>"
-    worst = max(rows, key=lambda row: row["worst"])
+    worst = max(rows, key=lambda row: (CLASSES.index(row["verdict"]), row["worst"]))
     said = f"{dtype}: {worst['verdict']}, median {worst['median']:.2g} ulp"
     return (
         f"<span><span class='digits {worst['verdict']}' title='{said}'>"
@@ -174,11 +181,7 @@ def _tags(entry: Entry) -> str:
 
 
 def _details(entry: Entry) -> str:
-    form = "as a function of numbers" if entry.form == "elementwise" else "as a function of arrays"
-    parts = [
-        f"<p><code>{escape(entry.call)}</code>, asked {form}, held against {entry.truth}; "
-        f"{entry.seconds:g} s</p>"
-    ]
+    parts = [f"<p><code>{escape(entry.call)}</code> {_asked(entry)}; {entry.seconds:g} s</p>"]
     parts += [
         f"<p>{escape(mode)} mode: {escape(reason)}</p>"
         for mode, reason in entry.modes.items()
@@ -197,16 +200,27 @@ def _details(entry: Entry) -> str:
     return "".join(parts)
 
 
+def _asked(entry: Entry) -> str:
+    """How the derivative was examined."""
+    if not entry.form:
+        return "was not examined"
+    form = "numbers" if entry.form == "elementwise" else "arrays"
+    return f"asked as a function of {form}, held against {entry.truth}"
+
+
 def _trap(trap: Trap) -> str:
     severity = "suspected defect" if trap.is_defect else trap.severity
     order = f", order {trap.order}" if trap.order > 1 else ""
     more = f" ({trap.more} more such points)" if trap.more else ""
     remedy = f"<br>remedy: {escape(trap.remedy)}" if trap.remedy else ""
-    said_by = f"<br>contradicted by: {', '.join(map(escape, trap.groups))}" if trap.groups else ""
     return (
         f"<li><strong>{escape(trap.kind)}</strong> ({severity}{order}, {escape(trap.dtype)}): "
-        f"{escape(trap.message)}{more}{remedy}{said_by}{_reproducer(trap)}</li>"
+        f"{escape(trap.message)}{more}{remedy}{_said_by(trap)}{_reproducer(trap)}</li>"
     )
+
+
+def _said_by(trap: Trap) -> str:
+    return f"<br>contradicted by: {', '.join(map(escape, trap.groups))}" if trap.groups else ""
 
 
 def _reproducer(trap: Trap) -> str:

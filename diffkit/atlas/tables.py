@@ -9,8 +9,10 @@ from typing import Any
 from diffkit.atlas.entry import SCHEMA, Entry, Trap, place_of
 from diffkit.atlas.survey import Atlas
 from diffkit.typeset.tables import aligned, markdown
+from diffkit.verify.accuracy import CLASSES
 
-CLASSES = ("accurate", "ill-conditioned", "unstable", "wrong")
+#: So many functions are shown in full, more of them as a table.
+MOST_IN_FULL = 2
 #: Traps listed in a terminal, per kind.
 MOST_LISTED = 12
 
@@ -46,7 +48,10 @@ def summary(atlas: Atlas) -> dict[str, Any]:
         found["with a defect"] += bool(entry.defects)
         found["missing a mode"] += any(entry.modes.values())
         found["unfinished"] += bool(entry.unfinished)
-    kinds = Counter(trap.kind for entry in atlas.entries for trap in entry.traps)
+    kinds: Counter[str] = Counter()
+    for entry in atlas.entries:
+        for trap in entry.traps:
+            kinds[trap.kind] += 1 + trap.more
     return {
         "derivatives": len(atlas.entries),
         "functions": len({entry.name for entry in atlas.entries}),
@@ -94,8 +99,9 @@ def module_table(atlas: Atlas) -> list[list[str]]:
 
 def to_text(atlas: Atlas) -> str:
     """What a terminal shows: counts, suspected defects, traps; or one derivative in full."""
-    if len({entry.name for entry in atlas.entries}) <= 2 and atlas.entries:
-        return "\n\n".join(map(entry_text, atlas.entries))
+    if len({*(entry.name for entry in atlas.entries), *atlas.unlisted}) <= MOST_IN_FULL:
+        without = (f"{name} is not listed: {why}" for name, why in atlas.unlisted.items())
+        return "\n\n".join([*map(entry_text, atlas.entries), *without])
     lines = [aligned(module_table(atlas))]
     if atlas.defects:
         lines.append(f"\nsuspected defects ({len(atlas.defects)} derivatives):")
@@ -112,7 +118,8 @@ def to_text(atlas: Atlas) -> str:
 
 def entry_text(entry: Entry) -> str:
     """One derivative in full."""
-    lines = [f"{entry.title}: {entry.call}  ({entry.form}, held against {entry.truth})"]
+    examined = f"{entry.form}, held against {entry.truth}" if entry.form else "not examined"
+    lines = [f"{entry.title}: {entry.call}  ({examined})"]
     lines += [f"  no {mode} mode: {reason}" for mode, reason in entry.modes.items() if reason]
     for row in entry.accuracy:
         if not row["points"]:

@@ -12,6 +12,8 @@ from diffkit.atlas import tables
 from diffkit.atlas.entry import Entry, Trap
 from diffkit.atlas.page import page, tags
 from diffkit.atlas.survey import Atlas
+from diffkit.core.finding import KINDS as KINDS_OF_FINDINGS
+from diffkit.verify.accuracy import CLASSES
 
 NAN = float("nan")
 ROW = {
@@ -40,6 +42,7 @@ DEFECT = Trap(
     groups=("rigorous", "high precision"),
     reproducer="print('<b>')",
 )
+MEASURED = replace(DEFECT, groups=("numerical", "closed form"))
 KINK = Trap("kink", "note", "at 0.0 the one-sided derivatives are -1 and 1", {"x": 0.0}, more=2)
 ENTRIES = (
     Entry(
@@ -110,13 +113,58 @@ def test_tags_are_what_rows_can_be_filtered_by():
 def test_json_has_a_schema_and_the_counts_add_up():
     data = json.loads(json.dumps(tables.to_data(ATLAS)))
     assert data["schema"] == "diffkit.atlas/1"
-    assert data["summary"]["derivatives"] == 3
-    assert data["summary"]["modules"]["jax.numpy"]["with a defect"] == 1
+    summary = data["summary"]
+    assert summary["derivatives"] == len(data["derivatives"]) == 3
+    assert sum(counts["derivatives"] for counts in summary["modules"].values()) == 3
+    for counts in summary["modules"].values():
+        by_class = (counts.get(name, 0) for name in (*CLASSES, "not measured"))
+        assert sum(by_class) == counts["derivatives"]
+    assert summary["kinds"] == {"inf-gradient": 1, "kink": 1 + KINK.more}
+    assert summary["modules"]["jax.numpy"]["with a defect"] == 1
+    head, *rows, total = tables.module_table(ATLAS)
+    for column in range(1, len(head)):
+        assert int(total[column]) == sum(int(row[column]) for row in rows)
     (defect,) = data["summary"]["defects"]
     assert defect["function"] == "jax.numpy.sinc"
     short = tables.record(ATLAS)
     assert short["summary"] == tables.summary(ATLAS)
     assert "derivatives" not in short
+
+
+def test_a_cell_shows_the_worst_class_whatever_its_error():
+    wrong = {**ROW, "mode": "forward", "verdict": "wrong", "worst": 20.0}
+    entry = replace(ENTRIES[0], accuracy=(ROW, wrong))
+    assert "class='digits wrong' title='float32: wrong" in page(replace(ATLAS, entries=(entry,)))
+
+
+def test_defects_name_who_contradicts_them_and_no_one_else():
+    entry = replace(ENTRIES[0], traps=(MEASURED,))
+    text = page(replace(ATLAS, entries=(entry,)))
+    listed = text[text.index("Suspected defects (1)") : text.index("class='controls'")]
+    assert "contradicted by: numerical, closed form" in listed
+    assert "both contradict" not in listed
+
+
+def test_every_kind_that_occurs_can_be_chosen():
+    traps = tuple(Trap(kind, "warning", "", {}) for kind in KINDS_OF_FINDINGS)
+    text = page(replace(ATLAS, entries=(replace(ENTRIES[0], traps=traps),)))
+    for kind in KINDS_OF_FINDINGS:
+        assert f"<option value='{kind}'>" in text
+
+
+def test_an_entry_that_was_never_examined_says_so():
+    assert "was not examined" in page(ATLAS)
+    assert "(not examined)" in tables.entry_text(ENTRIES[2])
+    assert "not examined" not in tables.entry_text(ENTRIES[0])
+
+
+def test_text_of_one_name_says_why_it_has_no_derivative():
+    alone = Atlas((), {"jax.numpy.floor": "zero & nothing"}, {}, "a CPU", 1.0)
+    assert tables.to_text(alone) == "jax.numpy.floor is not listed: zero & nothing"
+    both = tables.to_text(replace(ATLAS, entries=ENTRIES[:1]))
+    assert "zero & nothing" in both
+    assert "held against balls" in both
+    assert "1 public names have no derivative" in tables.to_text(ATLAS)
 
 
 def test_text_and_markdown_name_the_defects_and_traps():

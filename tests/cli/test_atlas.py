@@ -25,6 +25,12 @@ def test_one_function_is_shown_in_full(capsys, ledger, tmp_path):
     assert "jax.numpy.abs-x" in report.read_text(encoding="utf-8")
 
 
+def test_one_function_without_a_derivative_is_answered_with_the_reason(capsys, ledger):
+    assert main(["atlas", "jax.numpy.floor", "--jobs", "1", "--ledger", ledger]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("jax.numpy.floor is not listed: the gradient is zero")
+
+
 def test_json_goes_to_stdout_and_has_a_schema(capsys, ledger):
     assert main(["atlas", "jax.numpy.abs", "--jobs", "1", "--ledger", ledger, "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
