@@ -12,14 +12,14 @@ from dataclasses import asdict, dataclass, field, replace
 from fractions import Fraction
 from html import escape
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from diffkit.core.as_latex import latex_of_verdict
 from diffkit.core.as_test import source_of_test
 from diffkit.core.claim import Claim
 from diffkit.core.errors import ClaimRefuted, UsageError
-from diffkit.core.evidence import ErrorBound, Evidence
-from diffkit.core.finding import Finding
+from diffkit.core.evidence import ErrorBound, Evidence, Outcome
+from diffkit.core.finding import Finding, Severity
 
 Status = Literal["proved", "supported", "refuted", "undecided"]
 SCHEMA = "diffkit.verdict/1"
@@ -65,6 +65,7 @@ class Verdict:
         assumptions: What was held fixed or chosen by convention.
         reproducer: Three lines that show a refutation without diffkit's judge, or "".
         latex: The claim as LaTeX, "" if it has none.
+        is_read: Whether it was read from data, so that who wrote the data chose every name in it.
     """
 
     claim: Claim
@@ -80,6 +81,7 @@ class Verdict:
     assumptions: tuple[str, ...] = ()
     reproducer: str = ""
     latex: str = field(default="", repr=False)
+    is_read: bool = field(default=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -174,7 +176,7 @@ class Verdict:
         """Read what `to_dict` wrote.
 
         Raises:
-            UsageError: another schema, or a missing field.
+            UsageError: another schema, a missing field, or a word that is none of those it may be.
         """
         if not isinstance(data, Mapping) or data.get("schema") != SCHEMA:
             found = data.get("schema") if isinstance(data, Mapping) else type(data).__name__
@@ -187,18 +189,19 @@ class Verdict:
             claim["points"] = tuple(claim.get("points", ()))
             return cls(
                 claim=Claim(**claim),
-                status=data["status"],
+                status=_one_of("status", data["status"], Status),
                 statement=data["statement"],
                 scope=data["scope"],
                 evidence=tuple(_evidence(row) for row in data["evidence"]),
                 counterexample=data["counterexample"],
                 contradiction=data["contradiction"],
                 diagnosis=data["diagnosis"],
-                repair=Repair(**data["repair"]) if data["repair"] else None,
-                findings=tuple(Finding(**row) for row in data["findings"]),
+                repair=_repair(data["repair"]) if data["repair"] else None,
+                findings=tuple(_finding(row) for row in data["findings"]),
                 assumptions=tuple(data["assumptions"]),
                 reproducer=data["reproducer"],
                 latex=data["latex"],
+                is_read=True,
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UsageError(f"the saved verdict is damaged ({error}); make it again") from error
@@ -271,8 +274,29 @@ def _evidence_dict(row: Evidence) -> dict[str, Any]:
     return data
 
 
+def _one_of(name: str, value: Any, words: Any) -> Any:
+    """The value, if it is one of the words of a `Literal`."""
+    allowed = get_args(words)
+    if value not in allowed:
+        raise UsageError(f"unknown {name} {value!r}; known: {', '.join(allowed)}")
+    return value
+
+
+def _repair(data: Mapping[str, Any]) -> Repair:
+    found = Repair(**data)
+    _one_of("status of a repair", found.status, Status)
+    return found
+
+
+def _finding(data: Mapping[str, Any]) -> Finding:
+    found = Finding(**data)
+    _one_of("severity", found.severity, Severity)
+    return found
+
+
 def _evidence(data: Mapping[str, Any]) -> Evidence:
     fields = dict(data)
+    _one_of("outcome", fields["outcome"], Outcome)
     parts = fields.pop("allowed")
     bound = None if parts is None else ErrorBound({k: float(v) for k, v in parts.items()})
     return Evidence(**fields, allowed=bound)

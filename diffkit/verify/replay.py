@@ -52,8 +52,17 @@ def judge_again(claim: Claim) -> Verdict:
     return check(_side(claim.target), _side(claim.claimed), *arguments, kind=claim.kind, **options)
 
 
+def names_a_module(text: str) -> bool:
+    """Whether the text is "module:name", which is found by running that module.
+
+    >>> names_a_module("package.losses:softplus"), names_a_module("a*x + b")
+    (True, False)
+    """
+    return _REFERENCE.match(text.strip()) is not None
+
+
 def target_of(claim: Claim) -> tuple[Any, list[Any]]:
-    """The function or formula a claim is about, and its example arguments.
+    """The function or formula a claim is about, and its example arguments; imports a module.
 
     Raises:
         UsageError: the function cannot be imported, or the claim is damaged.
@@ -145,7 +154,7 @@ def _resolves(text: str, function: Any) -> bool:
 
 
 def _side(text: str) -> Any:
-    return _load(text) if _REFERENCE.match(text.strip()) else text
+    return _load(text) if names_a_module(text) else text
 
 
 def _load(text: str) -> Any:

@@ -101,6 +101,12 @@ def test_plain_data_hold_no_tuples_fractions_or_arrays():
         (lambda data: data["claim"].update(stranger=1), "damaged"),
         (lambda data: data["findings"][0].update(kind="oddity"), "damaged"),
         (lambda data: data["repair"].pop("edit"), "damaged"),
+        (lambda data: data.update(status="fine"), "'fine'; known: proved, supported, refuted"),
+        (lambda data: data.update(status=["proved"]), r"\['proved'\]; known: proved"),
+        (lambda data: data["repair"].update(status="good"), "repair 'good'; known: proved"),
+        (lambda data: data["evidence"][0].update(outcome="yes"), "'yes'; known: agrees, disagrees"),
+        (lambda data: data["evidence"][0].pop("outcome"), "damaged"),
+        (lambda data: data["findings"][0].update(severity="bad"), "'bad'; known: note, warning"),
     ],
 )
 def test_damaged_data_are_refused_in_a_sentence(damage, said: str):

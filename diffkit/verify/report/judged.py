@@ -16,7 +16,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Verdict
 from diffkit.verify import sampling
-from diffkit.verify.replay import target_of
+from diffkit.verify.replay import names_a_module, target_of
 
 #: Numbers a reader multiplies in his head, for arguments of which only the shape is known.
 EASY = tuple(Fraction(text) for text in "2 3 1/2 3/4 1/4 5 -2 -1/2 1/8".split())
@@ -35,12 +35,15 @@ class Judged:
             the verdict's claim names it (text, or a function that can be imported).
         args: Example arguments, as they were given to `check` or `verify`.
         kwargs: Arguments by name.
+        may_import: Whether a module may be imported for the function although the verdict was
+            read from data: importing runs the module that the data name.
     """
 
     verdict: Verdict
     function: Any = None
     args: Sequence[Any] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    may_import: bool = False
 
     @property
     def claim(self) -> Claim:
@@ -59,6 +62,12 @@ class Judged:
             raise UsageError(
                 "the verdict does not hold the function itself; give it to the report: "
                 "report(verdict, f, *args)"
+            )
+        if self.verdict.is_read and names_a_module(str(self.claim.target)) and not self.may_import:
+            raise UsageError(
+                f"the verdict was read from data, and {self.claim.target} is not imported for "
+                "them: this needs the function, report(verdict, f, *args), or your word that the "
+                "data are trusted, report(Judged(verdict, may_import=True))"
             )
         found, args = target_of(self.claim)
         return found, args, {}

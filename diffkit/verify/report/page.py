@@ -38,7 +38,7 @@ def report(
     Args:
         verdicts: One verdict or several; `Judged` brings the function with it.
         f: The function one verdict is about, with the arguments it was judged with; needed when
-            it can be found neither as text nor by an import.
+            it can be found neither as text nor by an import, or the verdict was read from data.
         *args: Example arguments of `f`.
         title: Title of the page.
         allow_none: Whether an empty list makes a page without verdicts instead of an error.
