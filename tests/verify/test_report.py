@@ -1,6 +1,9 @@
 """The report as text: what it holds, that it is alone, and that user text stays text."""
 
+import itertools
+import json
 import re
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -17,10 +20,13 @@ from diffkit.core.evidence import ErrorBound, Evidence
 from diffkit.core.finding import Finding
 from diffkit.core.verdict import Repair, Verdict
 from diffkit.verify.check import check
-from diffkit.verify.report.error_curve import abscissae, error_curves, worst
+from diffkit.verify.report import error_curve
+from diffkit.verify.report.error_curve import abscissae, error_curves, spread, worst
+from diffkit.verify.report.error_plot import plot
 from diffkit.verify.report.judged import Judged
 from diffkit.verify.report.page import MOST_DETAILED, report
 from diffkit.verify.report.writing import brief, number, table
+from diffkit.verify.verify import verify
 
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(1)>\"'&]]>--!><!--"
 #: Elements without an end tag.
@@ -215,6 +221,48 @@ def test_a_function_that_cannot_be_found_again_is_told_and_the_rest_shown():
     assert "report(verdict" not in text
 
 
+def read_again(verdict: Verdict) -> Verdict:
+    return Verdict.from_dict(json.loads(verdict.to_json()))
+
+
+@pytest.fixture
+def module_of_others(tmp_path, monkeypatch):
+    """A module that is noticed when it is imported."""
+    (tmp_path / "of_others.py").write_text("def f(x):\n    return x * x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield "of_others:f"
+    sys.modules.pop("of_others", None)
+
+
+def test_data_that_name_a_module_do_not_have_it_imported(module_of_others):
+    live = verify(lambda x: x * x, 2.0, dtypes=("float64",))
+    verdict = read_again(
+        replace(live, claim=replace(live.claim, target=module_of_others, is_replayable=True))
+    )
+    text = " ".join(Outline(report(verdict)).words)
+    assert "of_others" not in sys.modules
+    assert "of_others:f is not imported for them" in text
+    assert "Evidence" in text
+    given = " ".join(Outline(report(verdict, squared, 2.0)).words)
+    assert "of_others" not in sys.modules
+    assert "not imported" not in given
+    trusted = report(Judged(verdict, args=(2.0,), may_import=True))
+    assert "of_others" in sys.modules
+    assert "not imported" not in trusted
+
+
+def test_a_formula_read_from_data_is_shown_in_full():
+    verdict = check("log(a*b)", "1/a", wrt="a")
+    assert report(read_again(verdict)) == report(verdict)
+
+
+def test_a_verdict_of_now_finds_its_function_by_its_name():
+    verdict = verify(jax.nn.softplus, 1.0, dtypes=("float64",))
+    assert ":softplus" in verdict.claim.target
+    assert "not imported" not in report(verdict)
+    assert "is not imported for them" in report(read_again(verdict))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -287,7 +335,89 @@ def test_a_curve_that_does_not_apply_says_why(f, args, domain: str, words: str):
         error_curves(what, what.values, Domain.parse(domain))
 
 
-@pytest.mark.parametrize("domain", ["real", "positive", "(0, 1)", "[2, 5]", "(-3, -1)", "(-1, 1)"])
+def curves_of(f, domain: str, **options):
+    what = subject(f, (1.0,), {}, None)
+    return error_curves(what, (np.array(1.0),), Domain.parse(domain), **options)
+
+
+def test_time_that_runs_out_leaves_points_over_the_whole_domain(monkeypatch):
+    # every look at the clock takes 0.1 s, so that 50 of 121 points are asked in 5 s
+    ticks = itertools.count()
+    monkeypatch.setattr(error_curve, "monotonic", lambda: next(ticks) / 10)
+    curves = curves_of(jnp.exp, "[1, 4]", dtypes=("float64",))
+    (curve,) = curves.curves
+    assert len(curve.points) == 50
+    assert (curve.not_smooth, curve.not_representable, curve.out_of_time) == (0, 0, 71)
+    assert list(curve.points) == sorted(curve.points)
+    assert curve.points[0] == 1
+    assert curve.points[-1] > 3.9
+    assert max(np.diff(curve.points)) < 3 * 6 / 120  # nowhere six steps without a point
+    assert "Left out: 71 out of time." in plot(curves, "exp")
+
+
+def test_points_that_are_left_out_are_counted_by_their_reason():
+    # 1e39 is no float32, and exp(x) beyond 88.7 is none
+    curves = curves_of(jnp.exp, "[80, 100]", dtypes=("float32",))
+    (curve,) = curves.curves
+    beyond = sum(x > np.log(np.finfo(np.float32).max) for x in np.linspace(80, 100, 121))
+    assert (curve.not_smooth, curve.not_representable, curve.out_of_time) == (0, beyond, 0)
+    assert f"{beyond} outside of the range of a precision" in plot(curves, "exp")
+    with pytest.raises(UsageError, match=r"drawn: 12[01] outside of the range of a precision$"):
+        curves_of(jnp.sin, "[1e39, 2e39]", dtypes=("float32",))
+    with pytest.raises(UsageError, match="drawn: 121 without a smooth"):
+        curves_of(jnp.log, "[-2, -1]", dtypes=("float32",))
+    with pytest.raises(UsageError, match="no floating-point number"):
+        curves_of(jnp.log, "[1/3, 1/3]")
+
+
+def test_the_sentence_names_the_range_that_was_drawn():
+    page = plot(curves_of(jnp.log, "(1000, oo)", dtypes=("float64",)), "log")
+    assert f"x from {number(1000 * (1 + 2**-10), 3)} to {number(1e7, 3)}" in page
+    page = plot(curves_of(jnp.sin, "(-1, 1e4]", dtypes=("float64",)), "sin")
+    assert (
+        f"x from {number(-(1 - 2**-10), 3)} to {number(1e4, 3)}, magnitudes from 10⁻¹² on" in page
+    )
+
+
+@pytest.mark.parametrize("domain", ["[1, 1]", "[0, 0]", "[-2, -2]"])
+def test_a_domain_of_one_point_is_drawn(domain: str):
+    page = plot(curves_of(jnp.sin, domain), "sin")
+    assert f"at x = {number(float(domain[1:].partition(',')[0]), 3)}. float64" in page
+
+
+@pytest.mark.parametrize(
+    ("domain", "first", "last"),
+    [
+        ("(1000, oo)", 1000, 1e7),
+        ("(-oo, -1000)", -1e7, -1000),
+        ("[0, 1e6]", 0, 1e6),
+        ("(0, 1e-20)", 0, 1e-20),
+        ("[-5, oo)", -5, 100),
+        ("real", -100, 100),
+        ("[1, 1e400)", 1, 1e4),
+    ],
+)
+def test_the_points_reach_the_ends_of_the_domain(domain: str, first: float, last: float):
+    points, is_logarithmic = abscissae(Domain.parse(domain))
+    assert is_logarithmic
+    assert len(points) >= 60
+    size = max(abs(first), abs(last))
+    assert points[0] == pytest.approx(first, rel=2**-9, abs=2e-8 * size)
+    assert points[-1] == pytest.approx(last, rel=2**-9, abs=2e-8 * size)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7, 121])
+def test_every_number_is_visited_once(count: int):
+    assert sorted(spread(count)) == list(range(count))
+
+
+@pytest.mark.parametrize(
+    "domain",
+    [
+        *("real", "positive", "(0, 1)", "[2, 5]", "(-3, -1)", "(-1, 1)", "(1000, oo)"),
+        *("(-oo, -1000)", "(0, 1e-20)", "(-1e-300, 1e300)", "negative", "[-1e-9, 0)"),
+    ],
+)
 def test_points_of_the_curve_lie_in_the_domain(domain: str):
     where = Domain.parse(domain)
     points, _ = abscissae(where)

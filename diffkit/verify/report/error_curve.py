@@ -6,7 +6,7 @@ no second opinion about a rule; AD's value is the one its compiled program retur
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite, isnan, nan
+from math import inf, isfinite, isnan, nan
 from time import monotonic
 
 import jax.numpy as jnp
@@ -14,15 +14,19 @@ import numpy as np
 
 from diffkit.bridge.batch import run_rows
 from diffkit.bridge.subject import Subject
-from diffkit.core.domain import Domain
+from diffkit.core.domain import Bound, Domain
 from diffkit.core.errors import UsageError
 from diffkit.numeric.ulps import distance
 from diffkit.oracles import forward, reverse
 from diffkit.oracles.rigorous import Rigorous
 from diffkit.verify.modes import mode_error
 
-#: Magnitudes drawn on an unbounded side, as powers of ten.
-SMALLEST, LARGEST = -12, 2
+#: Magnitudes drawn where the domain sets no end: towards 0, and away from it.
+SMALLEST, LARGEST = 1e-12, 1e2
+#: Decades drawn at least, towards a 0 beside a small end and away from a large one.
+DECADES_IN, DECADES_OUT = 8, 4
+#: How far inside of an end that does not belong to the domain the last point lies, as its share.
+INSIDE = 2.0**-10
 POINTS = 121
 #: Seconds spent on one enclosure, and on the points of one precision.
 SECONDS, SECONDS_IN_ALL = 0.5, 5.0
@@ -36,13 +40,17 @@ class Curve:
         dtype: The precision.
         points: Where AD was asked, as rounded to the precision.
         errors: Distance to the true derivative in spacings of the precision; inf for nan or inf.
-        left_out: Points without a smooth finite derivative, or without a decision.
+        not_smooth: Points left out for they have no smooth finite derivative, or no decision.
+        not_representable: Those where point or derivative is outside of the precision's range.
+        out_of_time: Those that were not asked.
     """
 
     dtype: str
     points: tuple[float, ...]
     errors: tuple[float, ...]
-    left_out: int
+    not_smooth: int = 0
+    not_representable: int = 0
+    out_of_time: int = 0
 
 
 @dataclass(frozen=True)
@@ -92,31 +100,54 @@ def error_curves(
     if not modes:
         raise UsageError("neither AD mode of JAX differentiates this function")
     points, is_logarithmic = abscissae(domain)
+    if not points:
+        raise UsageError(f"no floating-point number to ask at was found in the domain {domain}")
     curves = tuple(
         _curve(what, leaves, points, dtype, modes[0].row(what, order), order) for dtype in dtypes
     )
     if not any(curve.points for curve in curves):
-        raise UsageError("no point of the domain has a smooth derivative that balls can enclose")
+        raise UsageError(f"no point of the domain can be drawn: {left_out(curves)}")
     return ErrorCurves(what.variable, modes[0].NAME, is_logarithmic, curves)
 
 
 def abscissae(domain: Domain) -> tuple[list[float], bool]:
     """Points over a domain, and whether they are spread over magnitudes.
 
-    A bounded domain that does not touch 0 gets equal steps; every other one both signs of all
-    magnitudes, and 0 itself, where ties sit.
+    A bounded domain that does not touch 0 gets equal steps; every other one all magnitudes of
+    each sign, up to the domain's own ends where it has some, and 0 itself, where ties sit.
 
     >>> points, is_logarithmic = abscissae(Domain.parse("(0, 1)"))
-    >>> is_logarithmic, min(points), max(points) < 1
+    >>> is_logarithmic, min(points), 0.99 < max(points) < 1
     (True, 1e-12, True)
     """
-    low, high = float(domain.low), float(domain.high)
+    low, high = _float(domain.low), _float(domain.high)
     if isfinite(low) and isfinite(high) and not low <= 0 <= high:
-        steps = np.linspace(low, high, POINTS)
-        return [float(x) for x in steps if domain.contains(float(x))], False
-    sizes = np.logspace(SMALLEST, LARGEST, POINTS // 2)
-    both = [*(-sizes[::-1]).tolist(), 0.0, *sizes.tolist()]
-    return [x for x in both if domain.contains(x)], True
+        steps = {float(x) for x in np.linspace(low, high, POINTS)}
+        return sorted(x for x in steps if domain.contains(x)), False
+    below = _sizes(max(-high, 0.0), -low, domain.open_high, domain.open_low)
+    above = _sizes(max(low, 0.0), high, domain.open_low, domain.open_high)
+    both = {*(-x for x in below), 0.0, *above}
+    return sorted(x for x in both if domain.contains(x)), True
+
+
+def _sizes(near: float, far: float, is_near_open: bool, is_far_open: bool) -> list[float]:
+    """Magnitudes of one sign between the ends of a domain, near >= 0 and far, maybe infinite."""
+    if far <= near:
+        return [near] * (far == near)
+    if isfinite(far):
+        last = far * (1 - INSIDE * is_far_open)
+    else:
+        last = min(max(LARGEST, near * 10.0**DECADES_OUT), float(np.finfo(np.float64).max))
+    first = near * (1 + INSIDE * is_near_open) or min(SMALLEST, last * 10.0**-DECADES_IN)
+    inner = np.geomspace(first, last, POINTS // 2)[1:-1].tolist() if 0 < first < last else []
+    return [first, *inner, last]
+
+
+def _float(bound: Bound) -> float:
+    try:
+        return float(bound)
+    except OverflowError:  # an end beyond the doubles
+        return inf if bound > 0 else -inf
 
 
 def _curve(
@@ -128,26 +159,61 @@ def _curve(
     order: int,
 ) -> Curve:
     probes = []
-    for x in points:
+    for number in spread(len(points)):
         moved = list(leaves)
-        moved[what.wrt] = np.asarray(x, dtype=np.float64)
+        moved[what.wrt] = np.asarray(points[number], dtype=np.float64)
         if what.is_representable(dtype, moved):
             (probe,) = what.probes(tuple(moved))
             probes.append(probe)
+    if not probes:
+        return Curve(dtype, (), (), not_representable=len(points))
     values = run_rows(what, dtype, probes, {"AD": row})["AD"]  # ty: ignore[invalid-argument-type]
     rigorous = Rigorous(what, dtype, SECONDS)
     limit = float(jnp.finfo(dtype).max)
-    kept, errors, start = [], [], monotonic()
+    found: dict[float, float] = {}
+    asked = not_smooth = beyond = 0
+    start = monotonic()
     for probe, value in zip(probes, values.tolist(), strict=True):
         if monotonic() - start > SECONDS_IN_ALL:
             break
+        asked += 1
         truth = _smooth(rigorous, probe, order)
-        if isnan(truth) or abs(truth) > limit:
-            continue
-        at = what.at(dtype, probe.leaves)[what.wrt]
-        kept.append(float(at))
-        errors.append(distance(value, truth, dtype))
-    return Curve(dtype, tuple(kept), tuple(errors), len(points) - len(kept))
+        if isnan(truth):
+            not_smooth += 1
+        elif abs(truth) > limit:
+            beyond += 1
+        else:
+            at = float(what.at(dtype, probe.leaves)[what.wrt])
+            found[at] = distance(value, truth, dtype)
+    kept = sorted(found)
+    return Curve(
+        dtype,
+        tuple(kept),
+        tuple(found[x] for x in kept),
+        not_smooth,
+        len(points) - len(probes) + beyond,
+        len(probes) - asked,
+    )
+
+
+def spread(count: int) -> list[int]:
+    """The numbers below `count` so that any first part of them is spread over all: bits reversed.
+
+    >>> spread(6)
+    [0, 4, 2, 1, 5, 3]
+    """
+    bits = max(count - 1, 1).bit_length()
+    return sorted(range(count), key=lambda k: int(f"{k:0{bits}b}"[::-1], 2))
+
+
+def left_out(curves: Sequence[Curve]) -> str:
+    """How many points are left out for which reason, of the precision with most; "" for none."""
+    counts = (
+        (max(c.not_smooth for c in curves), "without a smooth enclosed derivative"),
+        (max(c.not_representable for c in curves), "outside of the range of a precision"),
+        (max(c.out_of_time for c in curves), "out of time"),
+    )
+    return ", ".join(f"{count} {reason}" for count, reason in counts if count)
 
 
 def _smooth(rigorous: Rigorous, probe: object, order: int) -> float:

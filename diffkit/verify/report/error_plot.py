@@ -2,7 +2,7 @@
 
 from math import ceil, floor, isfinite, log10
 
-from diffkit.verify.report.error_curve import SMALLEST, ErrorCurves, worst
+from diffkit.verify.report.error_curve import ErrorCurves, left_out, worst
 from diffkit.verify.report.writing import number, text
 
 WIDTH, HEIGHT = 760.0, 300.0
@@ -21,6 +21,11 @@ class _Axes:
         points = [x for curve in curves.curves for x in curve.points]
         errors = [e for curve in curves.curves for e in curve.errors if isfinite(e) and e > 0]
         self.is_logarithmic = curves.is_logarithmic
+        self.first, self.last = min(points), max(points)
+        sizes = [abs(x) for x in points if x] or [1.0]
+        #: The powers of ten between which the magnitudes lie.
+        self.smallest = floor(log10(min(sizes)) + 1e-9)
+        self.largest = ceil(log10(max(sizes)) - 1e-9)
         places = [self.along(x) for x in points]
         self.low, self.high = min(places), max(places)
         self.top = max(3.0, ceil(log10(max(errors, default=1.0)) + 0.2))
@@ -32,7 +37,7 @@ class _Axes:
             return x
         if x == 0:
             return 0.0
-        decades = max(log10(abs(x)) - SMALLEST, 0.0) + GAP
+        decades = max(log10(abs(x)) - self.smallest, 0.0) + GAP
         return decades if x > 0 else -decades
 
     def x(self, point: float) -> float:
@@ -110,6 +115,8 @@ def _horizontal(axes: _Axes, curves: ErrorCurves) -> str:
 
 
 def _ticks(axes: _Axes) -> list[float]:
+    if axes.high == axes.low:
+        return [axes.first]
     if not axes.is_logarithmic:
         step = 10.0 ** floor(log10((axes.high - axes.low) or 1.0))
         while (axes.high - axes.low) / step < 4:
@@ -117,8 +124,11 @@ def _ticks(axes: _Axes) -> list[float]:
         first = ceil(axes.low / step - 1e-9)
         return [k * step for k in range(first, floor(axes.high / step + 1e-9) + 1)]
     # of both signs the smallest magnitudes stand too near to 0 for a label
-    first, step = (SMALLEST + 4, 4) if axes.low < 0 < axes.high else (SMALLEST, 2)
-    sizes = [10.0**k for k in range(first, 4, step)] + [1.0, 100.0]
+    is_split = axes.low < 0 < axes.high
+    step = max(4 if is_split else 2, ceil((axes.largest - axes.smallest) / 7))
+    first = axes.smallest + (step if is_split else 0)
+    sizes = [10.0**k for k in range(first, axes.largest + 2, step) if -308 <= k <= 308]
+    sizes += [1.0, 100.0] * (axes.largest <= 4)
     both = sorted({*sizes, *(-s for s in sizes), 0.0})
     return [x for x in both if axes.low - 1e-9 <= axes.along(x) <= axes.high + 1e-9]
 
@@ -142,9 +152,22 @@ def _sentence(curves: ErrorCurves) -> str:
         else f"{dtype}: nan or infinite at {curves.variable} = {number(at, 3)}"
         for dtype, (error, at) in worst(curves).items()
     ]
-    left_out = max(curve.left_out for curve in curves.curves)
-    note = f" Left out: {left_out} without a smooth enclosed derivative." if left_out else ""
+    omitted = left_out(curves.curves)
+    note = f" Left out: {omitted}." if omitted else ""
     return (
-        f"{curves.mode.capitalize()} mode against the enclosed derivative. "
+        f"{curves.mode.capitalize()} mode against the enclosed derivative {_range(curves)}. "
         f"{'; '.join(parts)}.{note}"
     )
+
+
+def _range(curves: ErrorCurves) -> str:
+    """Where the errors were looked for: nothing is said about points beyond."""
+    points = {x for curve in curves.curves for x in curve.points}
+    first, last = number(min(points), 3), number(max(points), 3)
+    if len(points) == 1:
+        return f"at {curves.variable} = {first}"
+    sizes = [abs(x) for x in points if x]
+    is_split = curves.is_logarithmic and min(points) <= 0 <= max(points) and sizes
+    down = f", magnitudes from {number(min(sizes), 3)} on" if is_split else ""
+    most = max(len(curve.points) for curve in curves.curves)
+    return f"at {most} points, {curves.variable} from {first} to {last}{down}"

@@ -89,7 +89,7 @@ def _steps(play: Timeline) -> str:
 def _svg(graph: Graph, play: Timeline, number: int, title: str) -> str:
     lines = [_lines(node) for node in graph.nodes]
     sizes = [_size(node, each) for node, each in zip(graph.nodes, lines, strict=True)]
-    labels = {edge: edge_label(graph, edge) for edge in graph.edges}
+    labels = {edge: edge_label(edge) for edge in graph.edges}
     pairs = [(edge.source, edge.target) for edge in graph.edges]
     gaps = {
         pair: len(labels[edge]) * LABEL_WIDTH + 34.0 if labels[edge] else 0.0

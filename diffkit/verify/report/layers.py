@@ -4,7 +4,7 @@ Layers by longest paths, long edges through invisible dummies, few crossings by 
 places by least squares under the order found.  Everything is deterministic.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -172,7 +172,7 @@ class _Grid:
             seen: list[int] = []
             for item in left:
                 ends = sorted(places[each] for each in self.after.get(item, ()))
-                total += sum(len(seen) - _first_above(seen, end) for end in ends)
+                total += sum(len(seen) - bisect_right(seen, end) for end in ends)
                 for end in ends:
                     insort(seen, end)
         return total
@@ -226,10 +226,6 @@ def monotone(targets: Sequence[float], weights: Sequence[float]) -> list[float]:
             last[1] += mass
             last[2] += count
     return [mean for mean, _, count in pools for _ in range(int(count))]
-
-
-def _first_above(ordered: list[int], value: int) -> int:
-    return bisect_left(ordered, value + 1)
 
 
 def _columns(

@@ -263,7 +263,7 @@ def _check(graph: Graph) -> str:
     )
 
 
-def edge_label(graph: Graph, edge: Edge) -> str:
+def edge_label(edge: Edge) -> str:
     """The local partial in a few characters: formula and number, or the size of the Jacobian."""
     formula = "" if edge.formula is None else cut(render(edge.formula, "text"), 15)
     if edge.diagonal is not None and edge.diagonal.ndim == 0:
