@@ -28,6 +28,8 @@ DECADES_IN, DECADES_OUT = 8, 4
 #: How far inside of an end that does not belong to the domain the last point lies, as its share.
 INSIDE = 2.0**-10
 POINTS = 121
+#: How many times as large as the other one end of an axis with equal steps is at most.
+MOST_LINEAR = 1000
 #: Seconds spent on one enclosure, and on the points of one precision.
 SECONDS, SECONDS_IN_ALL = 0.5, 5.0
 
@@ -113,15 +115,17 @@ def error_curves(
 def abscissae(domain: Domain) -> tuple[list[float], bool]:
     """Points over a domain, and whether they are spread over magnitudes.
 
-    A bounded domain that does not touch 0 gets equal steps; every other one all magnitudes of
-    each sign, up to the domain's own ends where it has some, and 0 itself, where ties sit.
+    A bounded domain that does not touch 0 and whose ends are near in size gets equal steps; every
+    other one all magnitudes of each sign, up to the domain's own ends where it has some, and 0
+    itself, where ties sit.
 
     >>> points, is_logarithmic = abscissae(Domain.parse("(0, 1)"))
     >>> is_logarithmic, min(points), 0.99 < max(points) < 1
     (True, 1e-12, True)
     """
     low, high = _float(domain.low), _float(domain.high)
-    if isfinite(low) and isfinite(high) and not low <= 0 <= high:
+    near, far = sorted((abs(low), abs(high)))
+    if isfinite(far) and not low <= 0 <= high and far <= MOST_LINEAR * near:
         steps = {float(x) for x in np.linspace(low, high, POINTS)}
         return sorted(x for x in steps if domain.contains(x)), False
     below = _sizes(max(-high, 0.0), -low, domain.open_high, domain.open_low)
