@@ -17,7 +17,7 @@ import numpy as np
 from diffkit.atlas.attempt import DEFECTS, time_limit
 from diffkit.atlas.domain import is_differentiable, outside
 from diffkit.atlas.entry import Entry, Trap
-from diffkit.atlas.public_functions import PublicFunction, module_of
+from diffkit.atlas.public_functions import ZERO, PublicFunction, module_of
 from diffkit.atlas.questions import AtInfinity, Leaves, Question, at_infinity, question
 from diffkit.atlas.spelling import reproducer, spell
 from diffkit.backend import compat
@@ -378,7 +378,7 @@ def _shown(traps: Iterable[Trap]) -> list[Trap]:
 def all_of(function: PublicFunction, *, seconds: float = SECONDS) -> list[Entry]:
     """The entries of all arguments of a function that have a gradient.
 
-    An argument by which JAX itself gives none has an entry that says so.
+    An argument by which JAX itself gives none, or 0, has an entry that says so.
     """
     names = question(function, function.wrt[0]).what.names
     refused = [
@@ -390,6 +390,16 @@ def all_of(function: PublicFunction, *, seconds: float = SECONDS) -> list[Entry]
             modes={reverse.NAME: reason},
         )
         for position, reason in function.without
+    ]
+    refused += [
+        Entry(
+            function.name,
+            names[position],
+            module_of(function.name),
+            call=spell(function),
+            skipped={"derivative": ZERO},
+        )
+        for position in function.zero
     ]
     with compat.x64():
         return [*(examine(function, wrt, seconds=seconds) for wrt in function.wrt), *refused]

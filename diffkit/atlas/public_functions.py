@@ -1,8 +1,10 @@
 """The public functions of JAX and Optax that have a gradient, each with a call that shows it.
 
-A function is listed when `jax.grad` of a weighted sum of its real results, at one fixed point, is
-finite and not zero for at least one float argument.  Everything else is unlisted with the reason,
-so that no name is dropped in silence.  Values and gradients are taken in float64.
+A function is listed when a weighted sum of its real results has a derivative that is not zero, at
+one fixed point, by at least one float argument.  `jax.grad` says so; it is what the atlas examines,
+so where it gives 0 differences are asked too, and where it gives nan or inf at a finite value the
+function is listed all the same.  Everything else is unlisted with the reason, so that no name is
+dropped in silence.  Values and gradients are taken in float64.
 """
 
 import inspect
@@ -18,7 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffkit.atlas.recipes import GENERIC, Recipe
+from diffkit.atlas.recipes import GENERIC, SEED, Recipe
 from diffkit.atlas.special_calls import CALLS, FAMILIES, REFUSED
 from diffkit.backend import compat
 from diffkit.bridge.arguments import USER_ERRORS
@@ -47,6 +49,10 @@ NEEDS = "needs other arguments"
 #: Which reason is told when different recipes fail for different ones.
 _TELLING = (ZERO, NOT_FINITE, NO_RULE, COMPLEX, INTEGERS, NO_ARRAYS, NEEDS)
 
+#: Step of differences in float64, relative to the argument, and what rounding a value may cost.
+_STEP = 2.0**-13
+_ROUNDING = 2.0**-46
+
 
 @dataclass(frozen=True)
 class PublicFunction:
@@ -56,8 +62,9 @@ class PublicFunction:
         name: Dotted name, unique in the list.
         call: The function of its float arrays alone.
         args: The arrays, float64.
-        wrt: Positions of the arguments with a finite gradient that is not zero.
-        without: (position, reason) of the arguments by which JAX gives no finite gradient.
+        wrt: Positions of the arguments with a gradient that is not zero.
+        without: (position, reason) of the arguments by which JAX gives no gradient.
+        zero: Positions of the arguments by which it is 0, AD and differences agreeing.
     """
 
     name: str
@@ -65,6 +72,7 @@ class PublicFunction:
     args: tuple[np.ndarray, ...]
     wrt: tuple[int, ...] = ()
     without: tuple[tuple[int, str], ...] = ()
+    zero: tuple[int, ...] = ()
 
     def scalar(self, *x: Any) -> Any:
         """The weighted sum of its real results, a number that can be differentiated."""
@@ -204,20 +212,53 @@ def _judged(candidate: PublicFunction) -> PublicFunction | str:
     """The function with the arguments by which it has a gradient, or why there are none."""
     gradients = _gradients(candidate)
     without = tuple((k, each) for k, each in enumerate(gradients) if isinstance(each, str))
-    wrt = tuple(k for k, g in enumerate(gradients) if not isinstance(g, str) and np.any(g != 0))
+    there = [k for k, each in enumerate(gradients) if not isinstance(each, str)]
+    wrt = tuple(k for k in there if np.any(gradients[k] != 0) or _moves(candidate, k))
     if wrt:
-        return replace(candidate, wrt=wrt, without=without)
+        zero = tuple(k for k in there if k not in wrt)
+        return replace(candidate, wrt=wrt, without=without, zero=zero)
     return min((reason for _, reason in without), key=_rank, default=ZERO)
 
 
+def _moves(candidate: PublicFunction, position: int) -> bool:
+    """Whether central differences say that a derivative is not 0, although AD does.
+
+    Two steps must agree: across a jump the quotient grows as the step shrinks.
+    """
+    mine = candidate.args[position]
+    along = np.random.default_rng(SEED).uniform(0.5, 1.0, mine.shape)
+    size = float(np.max(np.abs(mine), initial=0.0)) or 1.0
+
+    def quotient(step: float) -> tuple[float, float]:
+        moved = (replace_at(candidate.args, position, mine + s * step * along) for s in (-1, 1))
+        left, right = (float(candidate.scalar(*map(jnp.asarray, each))) for each in moved)
+        return (right - left) / (2 * step), _ROUNDING * max(abs(left), abs(right)) / step
+
+    coarse, _ = quotient(_STEP * size)
+    fine, rounding = quotient(_STEP * size / 8)
+    return abs(fine) > rounding and abs(coarse - fine) <= 0.1 * abs(fine)
+
+
+def replace_at(
+    arrays: tuple[np.ndarray, ...], position: int, value: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """The arrays with one of them replaced."""
+    return (*arrays[:position], value, *arrays[position + 1 :])
+
+
 def _gradients(candidate: PublicFunction) -> list[np.ndarray | str]:
-    """The gradient by every argument, or the reason why JAX gives none."""
+    """The gradient by every argument, or the reason why JAX gives none.
+
+    One that is not finite counts where the value is: it is what is to be examined.
+    """
     positions = range(len(candidate.args))
     try:
         found: list[np.ndarray | str] = list(gradient(candidate, tuple(positions)))
     except USER_ERRORS:
         # one argument without a rule spoils them all, so each is asked by itself
         found = [_gradient_by(candidate, k) for k in positions]
+    if np.isfinite(float(candidate.scalar(*map(jnp.asarray, candidate.args)))):
+        return found
     return [
         each if isinstance(each, str) or np.all(np.isfinite(each)) else NOT_FINITE for each in found
     ]

@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffkit.atlas.public_functions import PublicFunction
+from diffkit.atlas.public_functions import PublicFunction, replace_at
 from diffkit.backend import compat
 from diffkit.bridge.arguments import USER_ERRORS
 from diffkit.bridge.batch import within
@@ -132,25 +132,25 @@ def _near(a: Any, b: Any) -> bool:
 def _numbers(base: Leaves, wrt: int) -> Iterator[Leaves]:
     """Points of a function of numbers."""
     for value in NUMBERS:
-        yield _replaced(base, wrt, np.asarray(value))
+        yield replace_at(base, wrt, np.asarray(value))
     others = [k for k in range(len(base)) if k != wrt]
     if others:
         for mine, theirs in product(_MEETING, _MEETING):
             yield tuple(np.asarray(mine if k == wrt else theirs) for k in range(len(base)))
     for k in others:
-        yield _replaced(base, wrt, base[k])
+        yield replace_at(base, wrt, base[k])
         for value in _MEETING[:3] if len(others) > 1 else ():
-            yield _replaced(base, k, np.asarray(value))
+            yield replace_at(base, k, np.asarray(value))
 
 
 def _arrays(base: Leaves, wrt: int) -> Iterator[Leaves]:
     """Points of a function of arrays: zeros, ties, one zero, the size of the formats' ends."""
     mine = base[wrt]
     for moved in _shapes_of_note(mine):
-        yield _replaced(base, wrt, moved)
+        yield replace_at(base, wrt, moved)
     for k, other in enumerate(base):
         if k != wrt and other.shape == mine.shape:
-            yield _replaced(base, wrt, other)
+            yield replace_at(base, wrt, other)
     if len(base) > 1:
         yield tuple(np.zeros_like(each) for each in base)
 
@@ -171,10 +171,6 @@ def _shapes_of_note(mine: np.ndarray) -> Iterator[np.ndarray]:
     yield -mine
     yield 1e3 * mine
     yield 1e-9 * mine
-
-
-def _replaced(leaves: Leaves, position: int, value: np.ndarray) -> Leaves:
-    return (*leaves[:position], value, *leaves[position + 1 :])
 
 
 def _distinct(points: Sequence[Leaves]) -> list[Leaves]:
@@ -222,7 +218,7 @@ def at_infinity(ask: Question) -> Iterator[AtInfinity]:
     program = jax.jit(jax.value_and_grad(what.call, what.wrt))
 
     def answer(moved: np.ndarray) -> tuple[float, np.ndarray]:
-        leaves = _replaced(what.values, what.wrt, moved)
+        leaves = replace_at(what.values, what.wrt, moved)
         # LAPACK iterates for ever on some infinite matrices
         value, gradient = within(SECONDS, lambda: program(*map(jnp.asarray, leaves)))
         return float(value), np.asarray(gradient)
@@ -236,4 +232,4 @@ def at_infinity(ask: Question) -> Iterator[AtInfinity]:
             gap = np.abs(near - far)
         settled = gap <= _AGREEMENT * np.maximum(np.abs(far), _AGREEMENT)
         limit = np.where(settled, far, np.nan)
-        yield AtInfinity(_replaced(what.values, what.wrt, there), value, gradient, limit)
+        yield AtInfinity(replace_at(what.values, what.wrt, there), value, gradient, limit)

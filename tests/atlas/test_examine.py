@@ -11,7 +11,7 @@ from flint import arb
 from diffkit.atlas import examine
 from diffkit.atlas.entry import from_data, place_of, to_data
 from diffkit.atlas.examine import all_of
-from diffkit.atlas.public_functions import PublicFunction, find, public_names
+from diffkit.atlas.public_functions import ZERO, PublicFunction, find, public_names
 from diffkit.atlas.questions import question
 from diffkit.atlas.tables import entry_text
 from diffkit.backend import compat
@@ -155,6 +155,15 @@ def test_an_argument_without_a_rule_has_an_entry_that_says_so(names):
     entries = {entry.argument: entry for entry in all_of(function, seconds=20)}
     assert len(entries) == len(function.wrt) + len(function.without)
     assert sum(bool(entry.modes["reverse"]) for entry in entries.values()) == len(function.without)
+
+
+def test_an_argument_by_which_the_derivative_is_zero_has_an_entry_that_says_so(names):
+    function = find("jax.numpy.copysign", names["jax.numpy.copysign"])
+    by_x, by_y = all_of(function, seconds=20)
+    assert by_x.form == "elementwise"
+    assert by_y.argument == "x2"
+    assert by_y.skipped == {"derivative": ZERO}
+    assert not any(by_y.modes.values())
 
 
 def test_an_entry_comes_back_from_json_as_it_was(entries):

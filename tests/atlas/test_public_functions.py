@@ -89,6 +89,42 @@ def test_an_argument_without_a_rule_does_not_spoil_the_others():
     assert reason.startswith(atlas.NO_RULE)
 
 
+def test_an_argument_by_which_a_function_is_constant_is_listed_as_such(names):
+    found = find("jax.scipy.stats.uniform.pdf", names["jax.scipy.stats.uniform.pdf"])
+    assert found.wrt == (2,)  # the scale alone
+    assert found.zero == (0, 1)
+    assert found.without == ()
+
+
+def test_a_zero_that_differences_contradict_is_examined():
+    found = find("jax.numpy.unheard_of", lambda x, y: x * jnp.sin(lax.stop_gradient(y)))
+    assert found.wrt == (0, 1)
+    assert found.zero == ()
+
+
+@pytest.mark.parametrize("size", [1.0, 1e-8, 1e8])
+def test_a_jump_is_no_derivative_at_any_size(size):
+    # ties: every step of the first entry jumps over the others
+    def function(x):
+        return size * (x[0] > x[1]) + 0 * jnp.sum(x)
+
+    candidate = PublicFunction("jax.numpy.unheard_of", function, (np.array([0.5, 0.5]),))
+    with compat.x64():
+        assert not atlas._moves(candidate, 0)
+
+
+def test_an_infinite_gradient_at_a_finite_value_is_examined():
+    @jax.custom_jvp
+    def sine(x):
+        return jnp.sin(x)
+
+    sine.defjvp(lambda x, v: (jnp.sin(x[0]), jnp.nan * v[0]))
+    found = find("jax.numpy.unheard_of", sine)
+    assert isinstance(found, PublicFunction)
+    assert found.wrt == (0,)
+    assert isinstance(find("jax.numpy.unheard_of", lambda x: jnp.log(-x) * 0), str)
+
+
 def test_an_alias_is_listed_once_under_its_first_name(names):
     assert jax.nn.swish is jax.nn.silu
     assert "jax.nn.silu" in names
