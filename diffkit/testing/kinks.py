@@ -28,7 +28,8 @@ def margin(f: Callable[..., Any], *args: Any) -> float:
         *args: The point: arrays.
 
     Raises:
-        UnsupportedPrimitive: a comparison of numbers inside a loop or a scatter, or a choice in a window.
+        UnsupportedPrimitive: a comparison of numbers inside a loop or a scatter, or a choice in a
+            window.
 
     >>> import jax.numpy as jnp
     >>> margin(lambda x: jnp.maximum(x, 1.0) + jnp.abs(x), 1.25)

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import REFUSALS, interpreted
+from diffkit.bridge.batch import interpreted
 from diffkit.bridge.rule_calls import Met, RuleCall, has_looped_rules, met
 from diffkit.bridge.subject import Subject
 from diffkit.bridge.survey import CUSTOM_RULES
@@ -25,6 +25,21 @@ from diffkit.core.errors import DiffkitError
 from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.verify import answers, findings, large
+from diffkit.verify.flat import (
+    RAISED,
+    Flat,
+    drawn,
+    gap_of,
+    inner,
+    is_finite,
+    largest_of,
+    or_none,
+    plain,
+    pull_back,
+    push_forward,
+    scaled,
+    size_of,
+)
 from diffkit.verify.sampling import Leaves
 from diffkit.verify.tolerance import allowance
 
@@ -34,8 +49,6 @@ GROSS = 1e-3
 ULPS = 64.0
 #: Nothing comes of nothing up to this share: the square root of the precision.
 NOTHING = 0.5
-#: Entries below this share of the largest are rounding.
-RESIDUE = 1e-3
 #: Cotangents and tangents are scaled by these as well; powers of two are exact.
 SCALES = (-4.0, 2.0**12)
 #: A rule that agrees with AD of its primal up to so many units needs no further witness.
@@ -45,10 +58,7 @@ MOST_PAIRS = 16
 DIRECTIONS = 3
 #: Larger calls are judged along directions, by differences.
 MOST_ENTRIES = 600
-#: What a rule may raise when it is run; the message is the user's.
-RAISED = (*REFUSALS, ArithmeticError, LookupError, AssertionError, RuntimeError)
 KINDS = frozenset({"rule-mismatch", "nonlinear-cotangent"})
-Flat = tuple[np.ndarray, ...]
 Complaint = tuple[str, str]
 
 
@@ -136,14 +146,14 @@ def _decides(what: Subject, dtype: str, leaves: Leaves, seed: int) -> bool:
         return True
 
     operand = (jnp.asarray(rounded[what.wrt]),)
-    cotangent = _drawn([what.output_shape], np.random.default_rng(seed))
+    cotangent = drawn([what.output_shape], np.random.default_rng(seed))
 
     def derivative(entered: frozenset[str]) -> np.ndarray:
         def run(x: Any) -> Any:
             moved = [*rounded[: what.wrt], x, *rounded[what.wrt + 1 :]]
             return tuple(compat.run_equations(jaxpr, moved, entered)[:1])
 
-        return _pulled(run, operand, cotangent)[0]
+        return pull_back(run, operand, cotangent)[0]
 
     try:
         ours, theirs = derivative(compat.CALLS - CUSTOM_RULES), derivative(compat.CALLS)
@@ -215,39 +225,39 @@ class _Rule:
     @cached_property
     def results(self) -> Flat:
         """The values of the call."""
-        return _plain(self.call.with_rule(*self.call.operands))
+        return plain(self.call.with_rule(*self.call.operands))
 
     @cached_property
     def tangents(self) -> tuple[Flat, Flat]:
         """Two random tangents."""
         shapes = [each.shape for each in self.call.operands]
-        return _drawn(shapes, self.random), _drawn(shapes, self.random)
+        return drawn(shapes, self.random), drawn(shapes, self.random)
 
     @cached_property
     def cotangents(self) -> tuple[Flat, Flat]:
         """Two random cotangents."""
         shapes = [each.shape for each in self.results]
-        return _drawn(shapes, self.random), _drawn(shapes, self.random)
+        return drawn(shapes, self.random), drawn(shapes, self.random)
 
     def backward(self, cotangent: Flat) -> Flat:
         """J^T g by the rule."""
-        return _pulled(self.call.with_rule, self.call.operands, cotangent)
+        return pull_back(self.call.with_rule, self.call.operands, cotangent)
 
     def forward(self, tangent: Flat) -> Flat:
         """J t by the rule."""
-        return _pushed(self.call.with_rule, self.call.operands, tangent)
+        return push_forward(self.call.with_rule, self.call.operands, tangent)
 
     @cached_property
     def pulled(self) -> Flat | None:
         """J^T g of the first cotangent; None where the rule has no reverse mode."""
-        return _or_none(lambda: self.backward(self.cotangents[0]))
+        return or_none(lambda: self.backward(self.cotangents[0]))
 
     @cached_property
     def pushed(self) -> Flat | None:
         """J t of the first tangent; None where the rule has no forward mode."""
         if self.call.is_reverse_only:
             return None
-        return _or_none(lambda: self.forward(self.tangents[0]))
+        return or_none(lambda: self.forward(self.tangents[0]))
 
     @property
     def modes(self) -> list[tuple[str, Callable[[Flat], Flat], tuple[Flat, Flat], Flat]]:
@@ -259,9 +269,9 @@ class _Rule:
         if self.failure:
             raise _Unasked(self.failure)
         found = []
-        if self.pulled is not None and _is_finite(self.pulled):
+        if self.pulled is not None and is_finite(self.pulled):
             found.append(("cotangent", self.backward, self.cotangents, self.pulled))
-        if self.pushed is not None and _is_finite(self.pushed):
+        if self.pushed is not None and is_finite(self.pushed):
             found.append(("tangent", self.forward, self.tangents, self.pushed))
         if not found:
             raise _Unasked("its answer is not finite")
@@ -327,16 +337,16 @@ def _asked(what: Subject, dtype: str, seed: int) -> list[answers.Answer]:
 
 def _agrees_with_primal(rule: _Rule) -> bool:
     """Whether AD of the primal gives the same in every mode the rule has."""
-    operands, plain = rule.call.operands, rule.call.without_rule
+    operands, primal = rule.call.operands, rule.call.without_rule
     asked = False
     if rule.pulled is not None:
         cotangent = rule.cotangents[0]
-        if not _close(rule.pulled, _or_none(lambda: _pulled(plain, operands, cotangent)), rule):
+        if not _close(rule.pulled, or_none(lambda: pull_back(primal, operands, cotangent)), rule):
             return False
         asked = True
     if rule.pushed is not None:
         tangent = rule.tangents[0]
-        if not _close(rule.pushed, _or_none(lambda: _pushed(plain, operands, tangent)), rule):
+        if not _close(rule.pushed, or_none(lambda: push_forward(primal, operands, tangent)), rule):
             return False
         asked = True
     return asked
@@ -356,11 +366,11 @@ def _nonlinear(rule: _Rule) -> Iterator[Complaint]:
     """A rule that does not scale with what it is given, or is not additive."""
     for word, run, (first, second), once in rule.modes:
         for scale in SCALES:
-            found = _or_none(lambda run=run, x=first, s=scale: run(_scaled(x, s)))
-            expected = _scaled(once, scale)
-            if found is None or not (_is_finite(found) and _is_finite(expected)):
+            found = or_none(lambda run=run, x=first, s=scale: run(scaled(x, s)))
+            expected = scaled(once, scale)
+            if found is None or not (is_finite(found) and is_finite(expected)):
                 continue
-            gap = _gap(found, expected)
+            gap = gap_of(found, expected)
             if gap > rule.gross:
                 yield (
                     "nonlinear-cotangent",
@@ -380,29 +390,29 @@ def _nonlinear(rule: _Rule) -> Iterator[Complaint]:
 
 def _additive_gap(run: Callable[[Flat], Flat], first: Flat, second: Flat, once: Flat) -> float:
     both = tuple(a + b for a, b in zip(first, second, strict=True))
-    other, whole = _or_none(lambda: run(second)), _or_none(lambda: run(both))
-    if other is None or whole is None or not (_is_finite(other) and _is_finite(whole)):
+    other, whole = or_none(lambda: run(second)), or_none(lambda: run(both))
+    if other is None or whole is None or not (is_finite(other) and is_finite(whole)):
         return 0.0
-    return _gap(whole, tuple(a + b for a, b in zip(once, other, strict=True)), (*once, *other))
+    return gap_of(whole, tuple(a + b for a, b in zip(once, other, strict=True)), (*once, *other))
 
 
 def _zero(rule: _Rule) -> Iterator[Complaint]:
     """A rule that makes something, or NaN, of a cotangent of zeros."""
     for word, run, (first, _), once in rule.modes:
         nothing = tuple(np.zeros_like(each) for each in first)
-        found = _or_none(lambda run=run, x=nothing: run(x))
+        found = or_none(lambda run=run, x=nothing: run(x))
         if found is None:
             continue
-        if not _is_finite(found):
+        if not is_finite(found):
             yield (
                 "nan-gradient",
                 f"the rule of `{rule.call.name}` makes nan of a {word} of zeros, which jit, vmap, "
                 "scan and masks pass to it",
             )
-        elif _size(found) > float(jnp.finfo(rule.dtype).eps) ** NOTHING * _size(once):
+        elif size_of(found) > float(jnp.finfo(rule.dtype).eps) ** NOTHING * size_of(once):
             yield (
                 "nonlinear-cotangent",
-                f"the rule of `{rule.call.name}` gives {_largest(found):.4g} for a {word} of "
+                f"the rule of `{rule.call.name}` gives {largest_of(found):.4g} for a {word} of "
                 "zeros, not 0",
             )
 
@@ -411,10 +421,10 @@ def _transposed(rule: _Rule) -> Iterator[Complaint]:
     """Modes that are not transposes of each other: <g, J t> = <J^T g, t>."""
     if rule.pulled is None or rule.pushed is None:
         return
-    left = _inner(rule.cotangents[0], rule.pushed)
-    right = _inner(rule.pulled, rule.tangents[0])
-    size = _inner(tuple(map(np.abs, rule.pulled)), tuple(map(np.abs, rule.tangents[0])))
-    size += _inner(tuple(map(np.abs, rule.cotangents[0])), tuple(map(np.abs, rule.pushed)))
+    left = inner(rule.cotangents[0], rule.pushed)
+    right = inner(rule.pulled, rule.tangents[0])
+    size = inner(tuple(map(np.abs, rule.pulled)), tuple(map(np.abs, rule.tangents[0])))
+    size += inner(tuple(map(np.abs, rule.cotangents[0])), tuple(map(np.abs, rule.pushed)))
     if abs(left - right) > rule.gross * size:
         yield (
             "rule-mismatch",
@@ -425,7 +435,7 @@ def _transposed(rule: _Rule) -> Iterator[Complaint]:
 
 def _alone(rule: _Rule) -> Iterator[Complaint]:
     """Arguments and results that do not take part: their tangents are symbolic zeros."""
-    if rule.pulled is None or not _is_finite(rule.pulled):
+    if rule.pulled is None or not is_finite(rule.pulled):
         return
     whole, names = rule.pulled, rule.call.parameters
     for k, name in enumerate(names if len(names) > 1 else ()):
@@ -434,7 +444,7 @@ def _alone(rule: _Rule) -> Iterator[Complaint]:
         nothing = tuple(
             each if j == k else np.zeros_like(each) for j, each in enumerate(rule.cotangents[0])
         )
-        expected = _or_none(lambda x=nothing: rule.backward(x))
+        expected = or_none(lambda x=nothing: rule.backward(x))
         if expected is not None:
             told = f"only result {k} is used"
             yield from _part(rule, told, _of_result(rule, k), expected)
@@ -451,13 +461,13 @@ def _part(rule: _Rule, told: str, run: Callable[[], Flat], expected: Flat) -> It
             f"the rule of `{rule.call.name}` raises where {told}: {reason}",
         )
         return
-    if not _is_finite(found):
+    if not is_finite(found):
         yield "nan-gradient", f"the rule of `{rule.call.name}` gives nan where {told}"
-    elif _gap(found, expected) > rule.gross:
+    elif gap_of(found, expected) > rule.gross:
         yield (
             "rule-mismatch",
             f"the rule of `{rule.call.name}` gives another derivative where {told}, "
-            f"{_gap(found, expected):.0%} off",
+            f"{gap_of(found, expected):.0%} off",
         )
 
 
@@ -468,7 +478,7 @@ def _only(rule: _Rule, k: int) -> Callable[[], Flat]:
     def of_one(x: Any) -> Any:
         return rule.call.with_rule(*operands[:k], x, *operands[k + 1 :])
 
-    return lambda: _pulled(of_one, (operands[k],), rule.cotangents[0])
+    return lambda: pull_back(of_one, (operands[k],), rule.cotangents[0])
 
 
 def _of_result(rule: _Rule, k: int) -> Callable[[], Flat]:
@@ -477,7 +487,7 @@ def _of_result(rule: _Rule, k: int) -> Callable[[], Flat]:
     def one(*operands: Any) -> Any:
         return (rule.call.with_rule(*operands)[k],)
 
-    return lambda: _pulled(one, rule.call.operands, (rule.cotangents[0][k],))
+    return lambda: pull_back(one, rule.call.operands, (rule.cotangents[0][k],))
 
 
 def _integers(rule: _Rule) -> Iterator[Complaint]:
@@ -517,9 +527,9 @@ def _placed(values: Sequence[Any], given: Mapping[int, Any]) -> tuple[Any, ...]:
 def _other_every_time(rule: _Rule) -> Iterator[Complaint]:
     """A rule that answers the same question in two ways."""
     for word, run, (first, _), once in rule.modes:
-        again = _or_none(lambda run=run, x=first: run(x))
+        again = or_none(lambda run=run, x=first: run(x))
         eps = allowance(ULPS, rule.dtype)
-        if again is not None and _gap(again, once) > eps:
+        if again is not None and gap_of(again, once) > eps:
             yield (
                 "nondeterministic",
                 f"the rule of `{rule.call.name}` gives two answers to one {word}: it draws or "
@@ -537,73 +547,3 @@ _CHECKS: dict[str, Callable[[_Rule], Iterator[Complaint]]] = {
 }
 #: What is said of a rule in which nothing is found.
 _TOLD = ("the derivative of the primal", "linear", "0 at 0", "the same twice")
-
-
-# --- arrays, flat --------------------------------------------------------------------------------
-
-
-def _pulled(run: Callable[..., Any], operands: Sequence[Any], cotangent: Flat) -> Flat:
-    results, pull = jax.vjp(run, *operands)
-    weights = [jnp.asarray(g, each.dtype) for g, each in zip(cotangent, results, strict=True)]
-    return _plain(pull(tuple(weights)))
-
-
-def _pushed(run: Callable[..., Any], operands: Sequence[Any], tangent: Flat) -> Flat:
-    moved = tuple(jnp.asarray(t, each.dtype) for t, each in zip(tangent, operands, strict=True))
-    return _plain(jax.jvp(run, tuple(operands), moved)[1])
-
-
-def _or_none(run: Callable[[], Flat]) -> Flat | None:
-    try:
-        return run()
-    except RAISED:
-        return None
-
-
-def _plain(arrays: Sequence[Any]) -> Flat:
-    return tuple(np.asarray(each).astype(np.float64) for each in arrays)
-
-
-def _drawn(shapes: Sequence[tuple[int, ...]], random: np.random.Generator) -> Flat:
-    """Random directions in numbers of eight bits, the same in every precision."""
-    return tuple(
-        np.asarray(random.normal(size=shape)).astype(jnp.bfloat16).astype(np.float64)
-        for shape in shapes
-    )
-
-
-def _scaled(arrays: Flat, scale: float) -> Flat:
-    return tuple(scale * each for each in arrays)
-
-
-def _is_finite(arrays: Flat) -> bool:
-    return all(bool(np.all(np.isfinite(each))) for each in arrays)
-
-
-def _size(arrays: Flat) -> float:
-    return max((float(np.max(np.abs(each), initial=0.0)) for each in arrays), default=0.0)
-
-
-def _largest(arrays: Flat) -> float:
-    entries = np.concatenate([np.ravel(each) for each in arrays])
-    return float(entries[np.argmax(np.abs(entries))])
-
-
-def _gap(found: Flat, expected: Flat, others: Flat = ()) -> float:
-    """The largest difference as a share of the largest entry of its array.
-
-    An array that is rounding beside the others, or beside `others` it was summed from, counts as
-    a share of theirs.
-    """
-    whole = max(_size(found), _size(expected), _size(others))
-    if whole == 0:
-        return 0.0
-    floor = RESIDUE * whole
-    return max(
-        float(np.max(np.abs(a - b), initial=0.0)) / max(_size((a, b)), floor)
-        for a, b in zip(found, expected, strict=True)
-    )
-
-
-def _inner(left: Flat, right: Flat) -> float:
-    return float(sum(np.sum(a * b) for a, b in zip(left, right, strict=True)))
