@@ -235,6 +235,7 @@ _COLUMNS = {
     "AD": "value",
     "truth": "truth",
     "condition": "condition",
+    "undecided": "undecided",
 }
 
 
@@ -246,13 +247,16 @@ def _accuracy_table(rows: Iterable[Mapping[str, Any]]) -> str:
         f"<td><span class='digits {row['verdict']}'>{row['verdict']}</span></td>"
         f"<td>{escape(place_of(row))}</td>"
         + "".join(
-            f"<td class='number'>{'' if isnan(row[key]) else number(row[key], 3)}</td>"
-            for key in _COLUMNS.values()
+            f"<td class='number'>{_figure(row.get(key, 0))}</td>" for key in _COLUMNS.values()
         )
         + "</tr>"
         for row in rows
     )
     return f"<div class='scroll'><table><thead><tr>{heads}</tr></thead>{lines}</table></div>"
+
+
+def _figure(value: float) -> str:
+    return "" if isnan(value) else number(value, 3)
 
 
 def _unlisted(unlisted: Mapping[str, str]) -> str:

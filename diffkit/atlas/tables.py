@@ -125,9 +125,11 @@ def entry_text(entry: Entry) -> str:
         if not row["points"]:
             continue
         condition = f", condition {row['condition']:.2g}" if isfinite(row["condition"]) else ""
+        undecided = f", {row['undecided']} points undecided" if row.get("undecided") else ""
         lines.append(
             f"  {row['dtype']:<9}{row['mode']:<8} {row['verdict']:<16}median "
             f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {place_of(row)}{condition}"
+            f"{undecided}"
         )
     for trap in entry.traps:
         lines.append(f"  {_severity(trap):<9}{trap.kind:<14}{trap.message} ({trap.dtype})")

@@ -162,7 +162,12 @@ def _add_atlas(commands: argparse._SubParsersAction) -> None:
         metavar="MODULE",
         help="module (jax.nn), package (jax.scipy) or function (jax.numpy.sinc); default all",
     )
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: all cores)")
+    parser.add_argument(
+        "--jobs",
+        type=int,
+        metavar="N",
+        help="processes (default: as many as cores and memory allow)",
+    )
     parser.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="limit of a derivative (60)"
     )
