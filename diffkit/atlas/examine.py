@@ -192,10 +192,11 @@ class _Survey:
 
     def _note(self, answers: Sequence[Answer], order: int) -> None:
         """The traps that answers of one format show, one for a point and kind of all formats."""
-        usual = findings.usual_size(answers)
+        usually, largest = findings.usual_size(answers), _largest_entries(answers)
         known = {_key(trap): place for place, trap in enumerate(self.found_traps)}
         for answer in answers:
             for found in findings.of_answer(self.what, answer, order, is_watched=False):
+                usual = max(usually, largest[_place(answer)])
                 if _is_noise(answer, found, usual):
                     continue
                 trap = self._trap(answer, found, usual)
@@ -246,6 +247,20 @@ class _Survey:
 
 def _key(trap: Trap) -> tuple[Any, ...]:
     return trap.kind, trap.severity, trap.is_defect, trap.order, str(trap.point)
+
+
+def _largest_entries(answers: Iterable[Answer]) -> dict[bytes, float]:
+    """Point -> the largest entry of the gradient there: the rounding of one is that of its sums."""
+    found: dict[bytes, float] = defaultdict(float)
+    for answer in answers:
+        if answer.truth.kind == "smooth" and isfinite(answer.true_value):
+            place = _place(answer)
+            found[place] = max(found[place], abs(answer.true_value))
+    return found
+
+
+def _place(answer: Answer) -> bytes:
+    return b"".join(leaf.tobytes() for leaf in answer.probe.leaves)
 
 
 def _is_noise(answer: Answer, found: Finding, usual: float) -> bool:

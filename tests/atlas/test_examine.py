@@ -259,3 +259,24 @@ def test_what_a_narrow_format_raises_is_told():
     assert {k: entry.skipped[k] for k in said} == said
     assert "not asked accuracy float16: TypeError: a defect of our own" in entry_text(entry)
     assert {row["dtype"] for row in entry.accuracy} == {"float64", "float32", "bfloat16"}
+
+
+def beside_large_entries(error):
+    """A gradient of (1e4, 1, 1, ...), the last entry of which is off by `error` in float32."""
+
+    @jax.custom_jvp
+    def steep(x):
+        return 1e4 * x[0] + jnp.sum(x[1:])
+
+    @steep.defjvp
+    def rule(x, v):
+        (x,), (v,) = x, v
+        return steep(x), steep(v) + (error if x.dtype == jnp.float32 else 0) * v[-1]
+
+    return PublicFunction("jax.numpy.planted", steep, (np.linspace(0.25, 0.75, 8),), (0,))
+
+
+@pytest.mark.parametrize(("error", "is_defect"), [(2.0, False), (100.0, True)])
+def test_the_rounding_of_large_entries_is_no_defect_of_a_small_one(error, is_defect):
+    (entry,) = all_of(beside_large_entries(error))
+    assert bool(entry.defects) is is_defect
