@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     if options.from_record:
         record = PaperRecord.load(Path(options.from_record))
     else:
-        record = make(LEDGER, VERDICTS, say)
+        record = make(LEDGER, VERDICTS, RECORD, say)
     if options.update_record:
         record.save(RECORD)
         say(f"record   {RECORD}/ written")

@@ -19,12 +19,16 @@ STATUSES = ("proved", "supported", "refuted", "ambiguous", "undecided", "not a f
 NAMED = ("jax", "flax", "sympy", "python-flint", "mpmath", "numpy", "matplotlib")
 LN10 = log(10.0)
 _MINUS = "\N{MINUS SIGN}"
+_NUMBER = re.compile(r"\d+\.\d{4,}(?:e[-+]?\d+)?|\d{8,}\.0")
 _WITNESS = re.compile(r"(at|fails at) (.+?)(?:: (.*))?")
 
 
 def numbers(record: PaperRecord) -> dict[str, Any]:
     """The content of data.json."""
-    found: dict[str, Any] = {"ledger": ledger_numbers(record.ledger["rows"])}
+    found: dict[str, Any] = {
+        "ledger": ledger_numbers(record.ledger["rows"]),
+        "atlas": atlas_numbers(record.atlas),
+    }
     for name, run in record.runs.items():
         found[name] = {**EXPERIMENTS[name](run), "run": run_numbers(run)}
     found["provenance"] = provenance(record)
@@ -67,6 +71,59 @@ def ledger_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "ambiguous": [_ambiguous(row) for row in rows if row["truth"] == "ambiguous"],
         "all": [_short(row) for row in rows],
     }
+
+
+#: Columns of the atlas table: its head -> the count of a module.
+ATLAS_COLUMNS = {
+    "derivatives": "derivatives",
+    "accurate": "accurate",
+    "ill-cond.": "ill-conditioned",
+    "unstable": "unstable",
+    "wrong": "wrong",
+    "kink": "with a kink",
+    "trap": "with a trap",
+    "defect": "with a defect",
+    "no mode": "missing a mode",
+}
+
+
+def atlas_numbers(atlas: Mapping[str, Any]) -> dict[str, Any]:
+    """Counts per module and the suspected defects of the atlas."""
+    summary = atlas["summary"]
+    modules = summary["modules"]
+    lines = [
+        [name, *(str(counts.get(key, 0)) for key in ATLAS_COLUMNS.values())]
+        for name, counts in modules.items()
+    ]
+    total = [
+        str(sum(counts.get(key, 0) for counts in modules.values()))
+        for key in ATLAS_COLUMNS.values()
+    ]
+    return {
+        "derivatives": str(summary["derivatives"]),
+        "functions": str(summary["functions"]),
+        "heads": list(ATLAS_COLUMNS),
+        "table": [*lines, ["all", *total]],
+        "defects": _by_function(summary["defects"]),
+        "defect_count": str(len(summary["defects"])),
+        "versions": [f"{name} {number}" for name, number in atlas["versions"].items()],
+        "minutes": f"{atlas['seconds'] / 60:.0f}",
+    }
+
+
+def _by_function(defects: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    """One line a function: its name, the arguments concerned, and what happens by the first."""
+    found: dict[str, list[str]] = {}
+    for row in defects:
+        format_ = row["dtype"].partition(",")[0]
+        line = found.setdefault(row["function"], ["", format_, _brief(row["message"])])
+        line[0] = f"{line[0]}, {row['argument']}" if line[0] else row["argument"]
+    return [[name, *line] for name, line in found.items()]
+
+
+def _brief(message: str) -> str:
+    """Four digits of every number are enough to see what is wrong."""
+    return _NUMBER.sub(lambda found: f"{float(found[0]):.4g}", message)
 
 
 def vanishing_gradients(run: Record) -> dict[str, Any]:

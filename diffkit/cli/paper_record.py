@@ -11,6 +11,7 @@ from diffkit.core.verdict import plain, write_atomically
 from diffkit.lab.experiment import Record
 
 SCHEMA = "diffkit.judged-ledger/1"
+ATLAS_SCHEMA = "diffkit.atlas/1"
 Say = Callable[[str], None]
 
 
@@ -22,15 +23,19 @@ class PaperRecord:
         ledger: {"schema", "rows", "provenance"}; a row is a `Judgement.to_dict()` with the
             question's relation, variable and order.
         runs: Name of the experiment -> its record.
+        atlas: What `diffkit atlas --record` wrote; it takes longer than a paper may, so it is
+            recorded once and never made again by a build.
     """
 
     ledger: Mapping[str, Any]
     runs: Mapping[str, Record]
+    atlas: Mapping[str, Any]
 
     def save(self, folder: Path) -> None:
-        """Write ledger.json and one file for each run."""
-        text = json.dumps(plain(self.ledger), indent=1, ensure_ascii=False, allow_nan=False)
-        write_atomically(folder / "ledger.json", text + "\n")
+        """Write ledger.json, atlas.json and one file for each run."""
+        for name, data in (("ledger", self.ledger), ("atlas", self.atlas)):
+            text = json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False)
+            write_atomically(folder / f"{name}.json", text + "\n")
         for name, run in self.runs.items():
             run.save(folder / f"{name}.json")
 
@@ -41,28 +46,48 @@ class PaperRecord:
         Raises:
             UsageError: the folder holds no judged ledger, or a damaged file.
         """
-        path = folder / "ledger.json"
-        try:
-            ledger = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"no {path}; `diffkit paper --update-record` makes it") from None
-        except ValueError as error:
-            raise UsageError(f"{path} is no JSON ({error}); make the record again") from error
-        if not isinstance(ledger, dict) or ledger.get("schema") != SCHEMA:
-            raise UsageError(f"{path} is not of schema {SCHEMA}; make the record again")
-        others = sorted(each for each in folder.glob("*.json") if each != path)
-        return cls(ledger, {each.stem: Record.load(each) for each in others})
+        ledger = _read(folder / "ledger.json", SCHEMA, "diffkit paper --update-record")
+        atlas = load_atlas(folder)
+        others = (each for each in sorted(folder.glob("*.json")) if each.stem not in _TABLES)
+        return cls(ledger, {each.stem: Record.load(each) for each in others}, atlas)
 
 
-def make(run_ledger: Path, verdicts: Path, say: Say) -> PaperRecord:
+#: Files of a record that are no run of an experiment.
+_TABLES = ("ledger", "atlas")
+
+
+def load_atlas(folder: Path) -> dict[str, Any]:
+    """The recorded counts of the atlas.
+
+    Raises:
+        UsageError: there are none, or a damaged file.
+    """
+    return _read(folder / "atlas.json", ATLAS_SCHEMA, f"diffkit atlas --record {folder}/atlas.json")
+
+
+def _read(path: Path, schema: str, command: str) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no {path}; `{command}` makes it") from None
+    except ValueError as error:
+        raise UsageError(f"{path} is no JSON ({error}); make the record again") from error
+    if not isinstance(data, dict) or data.get("schema") != schema:
+        raise UsageError(f"{path} is not of schema {schema}; make the record again")
+    return data
+
+
+def make(run_ledger: Path, verdicts: Path, record: Path, say: Say) -> PaperRecord:
     """Judge the ledger and run the quick preset of every experiment.
 
     Args:
         run_ledger: The SQLite file of runs; finished cells are not computed again.
         verdicts: Folder of cached verdicts.
+        record: Folder with the recorded atlas.
         say: Told of each stage.
     """
-    return PaperRecord(judged_ledger(verdicts, say), finished_runs(run_ledger, say))
+    atlas = load_atlas(record)
+    return PaperRecord(judged_ledger(verdicts, say), finished_runs(run_ledger, say), atlas)
 
 
 def judged_ledger(verdicts: Path, say: Say) -> dict[str, Any]:

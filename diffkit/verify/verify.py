@@ -45,7 +45,7 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 def verify(
     f: Callable[..., Any],
     *args: Any,
-    wrt: int | str | None = None,
+    wrt: int | str | tuple[str, ...] | None = None,
     order: int = 1,
     dtypes: Sequence[str] = ("float64", "float32"),
     assume: Mapping[str, Any] | None = None,
@@ -60,10 +60,12 @@ def verify(
     """Judge what `jax.grad` and `jax.jvp` return for a function, for all orders up to `order`.
 
     Args:
-        f: A JAX function of real arrays with one real result; or formula text, which is lowered.
-        *args: Example arguments: an array is a shape and the first judged point, a
-            `jax.ShapeDtypeStruct` only a shape.  Without any, parameters are scalars.
-        wrt: Position or name of the differentiated argument (default the first).
+        f: A JAX function with one real result; or formula text, which is lowered.
+        *args: Example arguments: numbers, real or complex arrays, pytrees.  An array is a shape
+            and the first judged point, a `jax.ShapeDtypeStruct` only a shape.  Without any,
+            parameters are scalars.
+        wrt: Position or name of the differentiated argument (default the first); of a pytree also
+            the path of a leaf, the end of one, or a tuple of them.
         order: Highest order judged, 1 to 4.
         dtypes: Precisions in which the program is judged.
         assume: As `domain`.
@@ -216,7 +218,7 @@ def _text_of(f: Any) -> str | None:
     return source(f) if hasattr(f, "free_symbols") else None
 
 
-def _check_variable(what: Subject, text: str, wrt: int | str | None) -> None:
+def _check_variable(what: Subject, text: str, wrt: Any) -> None:
     """A formula of several symbols names its variable; a function has a first argument."""
     if wrt is None and len(what.names) > 1:
         raise UsageError(

@@ -10,6 +10,7 @@ import pytest
 from diffkit.cli import paper, paper_build, paper_data, paper_record
 from diffkit.cli.main import main
 from diffkit.cli.paper_record import PaperRecord
+from diffkit.core.errors import UsageError
 
 ROOT = Path(__file__).parents[2]
 SOURCES = ("main.typ", "references.bib")
@@ -222,3 +223,19 @@ def test_a_row_that_cannot_be_judged_is_named(monkeypatch: pytest.MonkeyPatch, t
 )
 def test_small_numbers_are_printed_as_powers_of_ten(natural: float, text: str):
     assert paper_data._power_of_ten(natural) == text
+
+
+def test_a_record_without_the_atlas_says_how_to_make_it(copied: Path):
+    (copied / "paper/record/atlas.json").unlink()
+    with pytest.raises(UsageError, match=r"`diffkit atlas --record .*atlas.json` makes it"):
+        PaperRecord.load(copied / "paper/record")
+
+
+def test_the_defects_of_a_function_are_one_line_with_four_digits():
+    rows = [
+        {"function": "f", "argument": name, "dtype": "float64, float32", "message": text}
+        for name, text in (("x", "at x = 0.20702065986294677, y = 1.0 AD gives nan"), ("y", ""))
+    ]
+    assert paper_data._by_function(rows) == [
+        ["f", "x, y", "float64", "at x = 0.207, y = 1.0 AD gives nan"]
+    ]
