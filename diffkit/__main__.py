@@ -1,8 +1,6 @@
 """`python -m diffkit`: the command, where its script is not on the path."""
 
-import sys
-
-from diffkit.cli.main import main
+from diffkit.cli.main import command_line
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line()

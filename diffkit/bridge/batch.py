@@ -161,6 +161,15 @@ def _stack(
     return leaves, tangent, cotangent
 
 
+#: Threads whose call did not return in time.
+_OVERDUE: list[threading.Thread] = []
+
+
+def is_overdue() -> bool:
+    """Whether a call that was given up still runs; it can be neither stopped nor waited for."""
+    return any(thread.is_alive() for thread in _OVERDUE)
+
+
 def within(seconds: float, call: Callable[[], Any]) -> Any:
     """Run `call` in a thread of its own and wait for it no longer than `seconds`.
 
@@ -181,6 +190,7 @@ def within(seconds: float, call: Callable[[], Any]) -> Any:
     thread.start()
     thread.join(seconds)
     if thread.is_alive():
+        _OVERDUE.append(thread)
         raise TimeLimitExceeded(
             f"the compiled program did not finish within {seconds:g} s; judge a smaller function "
             "or raise the limit"

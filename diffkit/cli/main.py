@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
+from typing import NoReturn
 
 from diffkit.core.errors import DiffkitError
 from diffkit.core.scheduler import guard_scheduler
@@ -75,6 +76,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("diffkit: interrupted; finished work is kept", file=sys.stderr)
         return 130
+
+
+def command_line() -> NoReturn:
+    """The console script: end with the status of `main`."""
+    status = main()
+    batch = sys.modules.get("diffkit.bridge.batch")  # not imported by what compiles nothing
+    if batch is not None and batch.is_overdue():
+        # a thread that comes back from XLA while Python shuts down would abort the process
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -280,4 +293,4 @@ def _version() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    command_line()

@@ -284,3 +284,33 @@ def test_doctor_reports_versions_and_devices_as_json(capsys):
     assert data["broken"] == []
     assert data["packages"]["sympy"]
     assert data["devices"]
+
+
+_OVERDUE = """
+import sys
+import jax, jax.numpy as jnp
+from diffkit.bridge.batch import within
+from diffkit.cli import main as command
+from diffkit.core.errors import TimeLimitExceeded
+
+def big(x):
+    for k in range(2500):
+        x = jnp.sin(x) * jnp.cos(x + k)
+    return x
+
+lowered = jax.jit(big).trace(1.0).lower()
+try:
+    within(0.2, lowered.compile)
+except TimeLimitExceeded:
+    print("given up")
+command.main = lambda: 3
+command.command_line()
+"""
+
+
+def test_the_exit_status_stands_beside_a_compilation_that_was_given_up():
+    """Python aborted with status 134 and lost its output when the thread came back from XLA."""
+    result = subprocess.run(
+        [sys.executable, "-c", _OVERDUE], capture_output=True, text=True, timeout=100
+    )
+    assert (result.returncode, result.stdout) == (3, "given up\n"), result.stderr
