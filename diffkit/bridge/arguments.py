@@ -211,7 +211,8 @@ class _Given:
 def _frozen(named: Sequence[tuple[str, Any]], attributes: frozenset[str]) -> dict[str, Any]:
     """Leaves that are no inputs: keys, what is no array inside a pytree, settings of a model.
 
-    Settings are counters, flags, and plain numbers that are attributes, like a dropout rate.
+    Settings are counters, flags, and plain numbers that are attributes, like a dropout rate; a
+    flag of any object is one, since programs branch on it.
     """
     models = {name.partition(".")[0] for name, _ in named}
     models = {each for each in models if is_model([n for n, _ in named if _root(n) == each])}
@@ -221,6 +222,7 @@ def _frozen(named: Sequence[tuple[str, Any]], attributes: frozenset[str]) -> dic
         if is_key(leaf)
         or ("." in name and not _is_number(leaf))
         or (_root(name) in models and not _is_float(leaf))
+        or (name in attributes and isinstance(leaf, bool))
         or (_root(name) in models and name in attributes and _is_setting(name, leaf))
     }
 

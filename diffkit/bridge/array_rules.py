@@ -13,6 +13,7 @@ import numpy as np
 import sympy as sp
 
 from diffkit.bridge import static
+from diffkit.bridge.primitives import over_devices
 from diffkit.bridge.static import Static
 from diffkit.bridge.walk import RULES, First, Tests, Walk
 from diffkit.tensor import build, views
@@ -43,6 +44,18 @@ def _reduce_sum(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[A
     x = walk.view(operands[0])
     axes = tuple(map(int, eqn.params["axes"]))
     return [views.total(x, axes) if axes else x]
+
+
+def _collective(rule: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
+    """A sum (maximum, minimum) over a `vmap` axis: once mapped, a reduction of arrays."""
+
+    def each(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+        reason = over_devices(eqn)
+        if reason:
+            raise walk.refusal(eqn, index, reason)
+        return [result for operand in operands for result in rule(walk, eqn, [operand], index)]
+
+    return each
 
 
 def _reduction(kind: str) -> Callable[..., list[Any]]:
@@ -504,6 +517,9 @@ RULES |= {
     "gather": _gather,
     "iota": _iota,
     "pad": _pad,
+    "pmax": _collective(_reduction("max")),
+    "pmin": _collective(_reduction("min")),
+    "psum": _collective(_reduce_sum),
     "reduce_max": _reduction("max"),
     "reduce_min": _reduction("min"),
     "reduce_prod": _reduction("prod"),

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.backend.compat import is_key
+from diffkit.bridge.primitives import over_devices
 from diffkit.core.errors import Undecidable
 from diffkit.numeric.algebra import Algebra
 
@@ -211,6 +212,18 @@ def reduction(
         return fold(array, axes, combine(algebra), empty(algebra))
 
     return rule
+
+
+def collective(rule: Rule) -> Rule:
+    """A row of a sum (maximum, minimum) over a `vmap` axis: once mapped, a reduction of arrays."""
+
+    def each(equation: Equation, *operands: Any) -> list[Any]:
+        reason = over_devices(equation.eqn)
+        if reason:
+            raise NoRow(reason)
+        return [rule(equation, operand) for operand in operands]
+
+    return each
 
 
 def running(combine: Callable[[Algebra], Callable[[Any, Any], Any]], integers: Any) -> Rule:

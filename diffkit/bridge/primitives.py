@@ -157,11 +157,19 @@ ARRAY: frozenset[str] = frozenset(
     (
         "argmax argmin cholesky clamp concatenate conv_general_dilated cumlogsumexp cummax cummin "
         "cumprod cumsum custom_linear_solve dot_general dynamic_slice dynamic_update_slice eigh "
-        "gather iota lu pad qr reduce_and reduce_max reduce_min reduce_or reduce_prod reduce_sum "
-        "reduce_window_max reduce_window_min reduce_window_sum rev scatter scatter-add "
-        "scatter_add slice split square stack svd tile triangular_solve unstack"
+        "gather iota lu pad pmax pmin psum qr reduce_and reduce_max reduce_min reduce_or "
+        "reduce_prod reduce_sum reduce_window_max reduce_window_min reduce_window_sum rev "
+        "scatter scatter-add scatter_add slice split square stack svd tile triangular_solve unstack"
     ).split()
 )
+
+
+def over_devices(eqn: Any) -> str:
+    """Why a collective is no reduction of one array, or "": a `vmap` axis has become a number."""
+    named = [axis for axis in eqn.params["axes"] if isinstance(axis, str)]
+    if named:
+        return f"it reduces over the axis {named[0]!r} of devices"
+    return "" if eqn.params["axis_index_groups"] is None else "it reduces over groups of an axis"
 
 
 def supported() -> tuple[str, ...]:

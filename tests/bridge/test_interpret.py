@@ -285,6 +285,29 @@ def test_integers_keep_the_width_the_program_gives_them():
         assert float(found[()]) == expected
 
 
+def mapped(reduce):
+    """Entries minus a reduction over the mapped axis, squared and summed."""
+    over = lambda x: x - reduce(x, "batch")
+    return lambda x: jnp.sum(jax.vmap(over, axis_name="batch")(x) ** 3)
+
+
+@pytest.mark.parametrize("reduce", [jax.lax.pmean, jax.lax.pmax, jax.lax.pmin, jax.lax.psum])
+def test_a_reduction_over_a_mapped_axis_is_one_of_an_array(reduce):
+    point = np.array([[0.5, -1.0], [2.0, 0.25], [-0.75, 3.0]])
+    f = mapped(reduce)
+    if reduce in (jax.lax.pmean, jax.lax.psum):  # JAX differentiates no other
+        assert dk.verify(f, point, dtypes=("float64",)).status == "proved"
+    with x64():
+        (found,) = interpret_jaxpr(trace(f, point), [point], FloatAlgebra())
+        assert float(found[()]) == pytest.approx(float(f(point)), rel=1e-14)
+
+
+def test_a_reduction_over_devices_is_refused():
+    summed = jax.make_jaxpr(lambda v: jax.lax.psum(v, "i"), axis_env=[("i", 2)])(np.float32(0))
+    with pytest.raises(UnsupportedPrimitive, match="the axis 'i' of devices"):
+        interpret_jaxpr(summed, [1.0], FloatAlgebra())
+
+
 def test_an_unknown_primitive_names_itself_its_place_and_the_remedy():
     def user_function(v):
         return jnp.fft.fft(v).real

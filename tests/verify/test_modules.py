@@ -1,7 +1,9 @@
 """Modules of Flax and Equinox: dropout, batch norm, keys and counters, leaves by their paths."""
 
 import dataclasses
+from collections.abc import Callable
 
+import equinox as eqx
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -163,6 +165,54 @@ def test_fields_that_are_no_parameters_are_fixed_and_named(act, status):
     fixed = {note.partition(" ")[0] for note in verdict.assumptions if note.endswith("is fixed")}
     named = {f"model.{name}" for name in ("act", "rate", "inference", "count")}
     assert fixed == {*named, "key"}
+
+
+# --- Equinox -------------------------------------------------------------------------------------
+
+
+class Equinox(eqx.Module):
+    """Linear, batch norm, an activation and dropout, of one example."""
+
+    first: eqx.nn.Linear
+    norm: eqx.nn.BatchNorm
+    drop: eqx.nn.Dropout
+    act: Callable[[jax.Array], jax.Array]
+
+    def __init__(self, act, key):
+        self.first = eqx.nn.Linear(2, 2, key=key)
+        self.norm = eqx.nn.BatchNorm(2, axis_name="batch", mode="batch")
+        self.drop, self.act = eqx.nn.Dropout(0.5), act
+
+    def __call__(self, x, state, key):
+        x, state = self.norm(self.first(x), state)
+        return self.drop(self.act(x), key=key), state
+
+
+def equinox_loss(model, state, x, key):
+    keys = jax.random.split(key, len(x))
+    run = jax.vmap(model, axis_name="batch", in_axes=(0, None, 0), out_axes=(0, None))
+    return jnp.mean(run(x, state, keys)[0] ** 2)
+
+
+@pytest.mark.parametrize("is_inference", [False, True])
+def test_an_equinox_module_is_judged_in_the_mode_it_is_in(is_inference):
+    for act in (jnp.tanh, twice_off):
+        model, state = eqx.nn.make_with_state(Equinox)(act, KEY)
+        model = eqx.nn.inference_mode(model, is_inference)
+        verdict = verify(equinox_loss, model, state, X, KEY, **ONE)
+        right = "proved" if is_inference else "supported"  # dropout draws, so nothing is proved
+        assert verdict.status == (right if act is jnp.tanh else "refuted"), verdict.explain()
+
+
+def test_a_part_of_an_equinox_module_is_judged():
+    def loss(params, rest, state):
+        return equinox_loss(eqx.combine(params, rest), state, X, KEY)
+
+    for act in (jnp.tanh, twice_off):
+        model, state = eqx.nn.make_with_state(Equinox)(act, KEY)
+        params, rest = eqx.partition(model, eqx.is_inexact_array)
+        verdict = verify(loss, params, rest, state, wrt="norm.bias", **ONE)
+        assert verdict.status == ("supported" if act is jnp.tanh else "refuted"), verdict.explain()
 
 
 # --- constants of a narrower type ----------------------------------------------------------------
