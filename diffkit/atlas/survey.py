@@ -145,6 +145,8 @@ def _claimed(
             continue
         arrays = run.get({"name": name})
         if arrays is not None:
+            if "json" not in arrays:
+                raise UsageError(f"the ledger holds nothing about {name}; begin a new one")
             found[name] = _text(arrays)
             progress.step(was_stored=True)
         elif run.claim({"name": name}):

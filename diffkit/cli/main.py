@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of stdout left (`| head`); nothing more can be said to it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except SystemExit as error:
+        print(f"diffkit: the code that is judged ended the program ({error})", file=sys.stderr)
+        return 2
     except RecursionError:
         print("diffkit: the input is nested too deeply; write it flatter", file=sys.stderr)
         return 2

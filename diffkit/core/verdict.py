@@ -8,11 +8,12 @@ import json
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from fractions import Fraction
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, get_args
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from diffkit.core.as_latex import latex_of_verdict
 from diffkit.core.as_test import source_of_test
@@ -187,8 +188,8 @@ class Verdict:
         try:
             claim = dict(data["claim"])
             claim["points"] = tuple(claim.get("points", ()))
-            return cls(
-                claim=Claim(**claim),
+            found = cls(
+                claim=_typed(Claim(**claim)),
                 status=_one_of("status", data["status"], Status),
                 statement=data["statement"],
                 scope=data["scope"],
@@ -203,7 +204,8 @@ class Verdict:
                 latex=data["latex"],
                 is_read=True,
             )
-        except (KeyError, TypeError, ValueError) as error:
+            return _typed(found)
+        except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise UsageError(f"the saved verdict is damaged ({error}); make it again") from error
 
     def with_findings(self, findings: tuple[Finding, ...]) -> "Verdict":
@@ -282,16 +284,52 @@ def _one_of(name: str, value: Any, words: Any) -> Any:
     return value
 
 
+_Read = TypeVar("_Read", bound=Any)
+
+
+def _typed(found: _Read) -> _Read:
+    """A dataclass read from a file, if every field is of the type it is declared with.
+
+    Raises:
+        TypeError: one is not.
+    """
+    hints = get_type_hints(type(found))
+    for each in fields(found):
+        value = getattr(found, each.name)
+        if not _is_of(value, hints[each.name]):
+            raise TypeError(f"{each.name} is {value!r:.40}")
+    return found
+
+
+def _is_of(value: Any, hint: Any) -> bool:
+    origin, inner = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        return any(_is_of(value, each) for each in inner)
+    if origin is Literal:
+        return value in inner
+    if hint is float:  # what is not finite is spelled
+        return isinstance(value, int | float) or value in ("nan", "inf", "-inf")
+    if hint is Any:
+        return True
+    if not isinstance(value, origin or hint):
+        return False
+    if origin is tuple:
+        return all(_is_of(each, inner[0]) for each in value)
+    if isinstance(value, Mapping):
+        return all(_is_of(k, inner[0]) and _is_of(v, inner[1]) for k, v in value.items())
+    return True
+
+
 def _repair(data: Mapping[str, Any]) -> Repair:
     found = Repair(**data)
     _one_of("status of a repair", found.status, Status)
-    return found
+    return _typed(found)
 
 
 def _finding(data: Mapping[str, Any]) -> Finding:
     found = Finding(**data)
     _one_of("severity", found.severity, Severity)
-    return found
+    return _typed(found)
 
 
 def _evidence(data: Mapping[str, Any]) -> Evidence:
@@ -299,7 +337,7 @@ def _evidence(data: Mapping[str, Any]) -> Evidence:
     _one_of("outcome", fields["outcome"], Outcome)
     parts = fields.pop("allowed")
     bound = None if parts is None else ErrorBound({k: float(v) for k, v in parts.items()})
-    return Evidence(**fields, allowed=bound)
+    return _typed(Evidence(**fields, allowed=bound))
 
 
 def _row(row: Evidence) -> str:

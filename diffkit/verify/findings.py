@@ -17,6 +17,7 @@ from diffkit.bridge.subject import Probe, Subject
 from diffkit.bridge.survey import Place, delicate
 from diffkit.core.errors import DiffkitError
 from diffkit.core.finding import Finding, Severity
+from diffkit.oracles import forward
 from diffkit.verify.accuracy import condition
 from diffkit.verify.joint_kinks import NOTE as JOINT
 from diffkit.verify.overflow import SAID, out_of_range
@@ -156,22 +157,33 @@ def place(what: Subject, probe: Probe) -> str:
 
 def reproducer(what: Subject, answer: Answer, order: int) -> str:
     """Three lines that show the wrong answer with nothing but JAX."""
-    point = ", ".join(
-        repr(leaf.item()) if leaf.ndim == 0 else _as_code(leaf) for leaf in answer.probe.leaves
-    )
-    nested = f"jax.grad({what.name}, {what.wrt})"
-    for _ in range(order - 1):
-        nested = f"jax.grad({nested}, {what.wrt})"
+    leaves = [_as_code(leaf) for leaf in answer.probe.leaves]
+    if answer.scale == 1:
+        program = f"jax.grad({what.name}, {what.wrt})"
+        for _ in range(order - 1):
+            program = f"jax.grad({program}, {what.wrt})"
+        program = f"{program}({', '.join(leaves)})"
+    elif answer.mode == forward.NAME:
+        of_one = ", ".join((*leaves[: what.wrt], "x", *leaves[what.wrt + 1 :]))
+        tangent = _as_code(answer.probe.tangent)
+        program = (
+            f"jax.jvp(lambda x: {what.name}({of_one}), ({leaves[what.wrt]},), ({tangent},))[1]"
+        )
+    else:  # a cotangent of `scale`: the gradient of so many times the function
+        scaled = f"lambda *x: {answer.scale!r} * {what.name}(*x)"
+        program = f"jax.grad({scaled}, {what.wrt})({', '.join(leaves)})"
     x64 = answer.dtype == "float64"
     where = f", {answer.probe.entry}" if answer.probe.entry else ""
     return (
         f'import jax, jax.numpy as jnp; jax.config.update("jax_enable_x64", {x64})\n'
         f"{what.name} = ...  # the function judged{where}\n"
-        f"print({nested}({point}), 'AD gave', {answer.value!r}, 'true', {answer.true_value!r})"
+        f"print({program}, 'AD gave', {answer.value!r}, 'true', {answer.true_value!r})"
     )
 
 
 def _as_code(leaf: np.ndarray) -> str:
+    if leaf.ndim == 0:
+        return repr(leaf.item())
     if leaf.size > _MOST_SHOWN:
         return f"...  # an array of shape {leaf.shape}"
     return f"jnp.array({leaf.tolist()})"

@@ -155,7 +155,8 @@ class Truth:
             for place, tangent in zip(self.wrt, direction.tangents, strict=True):
                 leaf = np.asarray(leaves[place])
                 eps = float(jnp.finfo(jnp.asarray(leaf).dtype).eps)
-                move = sign * ROUNDING_ULPS * eps * np.maximum(np.abs(leaf.astype(float)), 1.0)
+                size = float(np.max(np.abs(leaf.astype(float)), initial=0.0)) or 1.0
+                move = sign * ROUNDING_ULPS * eps * size
                 leaves[place] = (leaf.astype(float) + move * tangent).astype(leaf.dtype)
             found.append(replace(self, leaves=tuple(leaves))._enclosed(direction))
         finite = [v for sides in found if sides for v in sides if v is not None and isfinite(v)]
@@ -192,7 +193,8 @@ class Truth:
         """Rounding of a directional derivative by AD, relative to the gradient's norm."""
         types = [jnp.asarray(self.leaves[k]).dtype for k in self.wrt]
         own = max(allowance(_AD_ROUNDING, dtype) for dtype in types)
-        return max(own, min(FEW_ULPS * coarsest(self.root), COARSEST))
+        # what is off by four times as much is wrong: more than all of the gradient never is
+        return min(max(own, FEW_ULPS * coarsest(self.root)), COARSEST / 4)
 
     @property
     def _size(self) -> int:

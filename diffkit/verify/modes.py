@@ -9,7 +9,7 @@ def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
     try:
         check_row(what, dtype, row)
     except LookupError as error:  # jet looks its rules up in a plain dict
-        return f"no rule for {error}"
-    except (*REFUSALS, RuntimeError, AssertionError) as error:
+        return f"{type(error).__name__} {error}"
+    except (*REFUSALS, RuntimeError, AssertionError, ArithmeticError) as error:
         return str(error).partition("\n")[0]
     return None

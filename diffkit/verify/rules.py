@@ -290,10 +290,17 @@ class _Rule:
             return f"the rule raises {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return ""
 
+    @cached_property
+    def narrowest(self) -> str:
+        """The coarsest type the call computes in: it may be narrower than the program's."""
+        arrays = (*self.call.operands, *self.call.with_rule(*self.call.operands))
+        types = [self.dtype, *(str(each.dtype) for each in arrays)]
+        return max(types, key=lambda each: float(jnp.finfo(each).eps))
+
     @property
     def gross(self) -> float:
         """What is more than rounding."""
-        return max(GROSS, allowance(ULPS, self.dtype))
+        return max(GROSS, allowance(ULPS, self.narrowest))
 
 
 def _mismatch(rule: _Rule) -> Iterator[Complaint]:
@@ -355,7 +362,7 @@ def _agrees_with_primal(rule: _Rule) -> bool:
 def _close(found: Flat, expected: Flat | None, rule: _Rule) -> bool:
     if expected is None:
         return False
-    eps = allowance(SCREENED_ULPS, rule.dtype)
+    eps = allowance(SCREENED_ULPS, rule.narrowest)
     return all(
         bool(np.all(np.abs(a - b) <= eps * np.abs(b) + eps / 16 * np.max(np.abs(b), initial=0.0)))
         for a, b in zip(found, expected, strict=True)
@@ -409,7 +416,7 @@ def _zero(rule: _Rule) -> Iterator[Complaint]:
                 f"the rule of `{rule.call.name}` makes nan of a {word} of zeros, which jit, vmap, "
                 "scan and masks pass to it",
             )
-        elif size_of(found) > float(jnp.finfo(rule.dtype).eps) ** NOTHING * size_of(once):
+        elif size_of(found) > float(jnp.finfo(rule.narrowest).eps) ** NOTHING * size_of(once):
             yield (
                 "nonlinear-cotangent",
                 f"the rule of `{rule.call.name}` gives {largest_of(found):.4g} for a {word} of "
@@ -528,7 +535,7 @@ def _other_every_time(rule: _Rule) -> Iterator[Complaint]:
     """A rule that answers the same question in two ways."""
     for word, run, (first, _), once in rule.modes:
         again = or_none(lambda run=run, x=first: run(x))
-        eps = allowance(ULPS, rule.dtype)
+        eps = allowance(ULPS, rule.narrowest)
         if again is not None and gap_of(again, once) > eps:
             yield (
                 "nondeterministic",

@@ -97,3 +97,11 @@ def test_a_package_with_a_broken_part_is_refused_and_not_refuted(sandbox, capsys
     sys.modules.pop("halfway.deep", None)
     assert main(["verify", "halfway"]) == 2
     assert "importing halfway.deep fails (ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_a_function_that_ends_the_program_is_no_success(tmp_path, monkeypatch, capsys):
+    (tmp_path / "ending.py").write_text("import sys\n\ndef f(x):\n    sys.exit(0)\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert main(["verify", "ending:f", "--arg", "x=0.5"]) == 2
+    assert "ended the program (0)" in capsys.readouterr().err

@@ -107,6 +107,15 @@ def test_plain_data_hold_no_tuples_fractions_or_arrays():
         (lambda data: data["evidence"][0].update(outcome="yes"), "'yes'; known: agrees, disagrees"),
         (lambda data: data["evidence"][0].pop("outcome"), "damaged"),
         (lambda data: data["findings"][0].update(severity="bad"), "'bad'; known: note, warning"),
+        (lambda data: data["evidence"][0].update(error="x"), "damaged .error is 'x'"),
+        (lambda data: data["evidence"][0].update(point=None), "damaged .point is None"),
+        (lambda data: data["evidence"][0].update(note=5), "damaged .note is 5"),
+        (lambda data: data["evidence"][0].update(allowed=5), "damaged"),
+        (lambda data: data["evidence"][0].update(allowed={"rounding": 10**400}), "damaged"),
+        (lambda data: data.update(statement=5), "damaged .statement is 5"),
+        (lambda data: data.update(counterexample=5), "damaged .counterexample is 5"),
+        (lambda data: data["claim"].update(domain="x"), "damaged .domain is 'x'"),
+        (lambda data: data["claim"].update(conventions=5), "damaged .conventions is 5"),
     ],
 )
 def test_damaged_data_are_refused_in_a_sentence(damage, said: str):

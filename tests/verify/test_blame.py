@@ -517,3 +517,22 @@ def assert_the_poisoned_term_is_found(width: int, rows: int) -> float:
 def test_a_model_of_a_million_parameters_takes_seconds():
     # 5 to 10 s on two quiet cores; the bound leaves room for a loaded machine
     assert assert_the_poisoned_term_is_found(width=1024, rows=256) < 100
+
+
+def test_an_underflow_is_no_kink():
+    """sqrt(sum of squares) at 1e-30: the squares are 0 in float32, the derivative is a number."""
+
+    def norm(x):
+        return jnp.sqrt(jnp.sum(x**2))
+
+    found = dk.blame(norm, jnp.array([3e-30, 4e-30]))
+    assert found.mend is None
+    assert any("the derivative is 0.6" in str(each) for each in found.rejected), found
+
+
+def test_a_wrong_guard_is_refused_in_half_precision_too():
+    def share(x):
+        return jnp.sum(x / jnp.sum(x))
+
+    for dtype in (jnp.float32, jnp.bfloat16, jnp.float16):
+        assert dk.blame(share, jnp.array([1.0, -1.0], dtype)).mend is None

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from diffkit.backend import compat
 from diffkit.bridge.rule_calls import has_rules, met
 from diffkit.bridge.subject import subject
 from diffkit.core.errors import UsageError
@@ -420,3 +421,41 @@ def test_a_tangent_of_one_entry_alone_is_asked_of_scalar_results_too():
 
     f = forward(largest, lambda x: jnp.sum(x))
     assert verify(f, np.array([0.5, 2.0, -1.0]), **ONE).status == "refuted"
+
+
+def run_reproducer(verdict, f):
+    """The number the program of a verdict prints, with the function in its place."""
+    *_, line = verdict.reproducer.splitlines()
+    program = line.removeprefix("print(").partition(", 'AD gave'")[0]
+    with compat.x64():
+        return float(eval(program, {"jax": jax, "jnp": jnp, verdict.claim.target: f, "f": f}))
+
+
+@pytest.mark.parametrize("name", ["ignores", "tangent bent"])
+def test_the_reproducer_asks_with_the_cotangent_that_shows_it(name):
+    f = WRONG[name][0]
+    f.__name__ = "f"
+    verdict = verify(f, 0.5, **ONE)
+    assert verdict.status == "refuted"
+    said = verdict.reproducer.splitlines()[-1]
+    gave = float(said.partition("'AD gave', ")[2].partition(",")[0])
+    truth = float(said.partition("'true', ")[2].rstrip(")"))
+    assert gave != pytest.approx(truth, rel=0.1)
+    assert run_reproducer(verdict, f) == pytest.approx(gave, rel=1e-12)
+
+
+def test_the_rounding_of_a_narrower_type_inside_is_no_nonlinearity():
+    right = backward(lambda x, g: g * jnp.cos(x))
+
+    def narrow(x):
+        return jnp.sum(right(x.astype(jnp.bfloat16)).astype(jnp.float32))
+
+    found = verify(narrow, np.array([0.5, 2.0]), dtypes=("float32",)).findings
+    assert "nonlinear-cotangent" not in {each.kind for each in found}
+
+
+def test_a_rule_with_a_name_that_does_not_exist_is_a_missing_mode():
+    f = forward(lambda x, t: undefined_name * t)  # noqa: F821
+    verdict = verify(f, 0.5, **ONE)
+    assert verdict.status == "undecided"
+    assert "missing-mode" in {each.kind for each in verdict.findings}
