@@ -220,7 +220,9 @@ class _Survey:
                 "mode": answer.mode,
                 "order": answer.order,
                 "value": answer.value,
-                "truth": answer.true_value if is_defect else (answer.left, answer.right),
+                "truth": answer.true_value
+                if answer.left == answer.right
+                else (answer.left, answer.right),
                 "direction": answer.probe.tangent,
             }
             shown = reproducer(self.asked.function, self.what, question)

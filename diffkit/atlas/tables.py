@@ -132,7 +132,8 @@ def entry_text(entry: Entry) -> str:
             f"{undecided}"
         )
     for trap in entry.traps:
-        lines.append(f"  {_severity(trap):<9}{trap.kind:<14}{trap.message} ({trap.dtype})")
+        order = f", derivative of order {trap.order}" if trap.order > 1 else ""
+        lines.append(f"  {_severity(trap):<9}{trap.kind:<14}{trap.message} ({trap.dtype}{order})")
         lines += [f"      {line}" for line in trap.reproducer.splitlines()]
     lines += [f"  unfinished {each}" for each in entry.unfinished]
     lines += [f"  not asked {what}: {reason}" for what, reason in entry.skipped.items()]
