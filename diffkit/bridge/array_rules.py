@@ -46,16 +46,12 @@ def _reduce_sum(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[A
     return [views.total(x, axes) if axes else x]
 
 
-def _collective(rule: Callable[..., list[Any]]) -> Callable[..., list[Any]]:
-    """A sum (maximum, minimum) over a `vmap` axis: once mapped, a reduction of arrays."""
-
-    def each(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
-        reason = over_devices(eqn)
-        if reason:
-            raise walk.refusal(eqn, index, reason)
-        return [result for operand in operands for result in rule(walk, eqn, [operand], index)]
-
-    return each
+def _mapped_sum(walk: Walk, eqn: Any, operands: list[Any], index: int) -> list[Any]:
+    """A sum over a `vmap` axis: once mapped, one of arrays."""
+    reason = over_devices(eqn)
+    if reason:
+        raise walk.refusal(eqn, index, reason)
+    return [each for operand in operands for each in _reduce_sum(walk, eqn, [operand], index)]
 
 
 def _reduction(kind: str) -> Callable[..., list[Any]]:
@@ -517,9 +513,7 @@ RULES |= {
     "gather": _gather,
     "iota": _iota,
     "pad": _pad,
-    "pmax": _collective(_reduction("max")),
-    "pmin": _collective(_reduction("min")),
-    "psum": _collective(_reduce_sum),
+    "psum": _mapped_sum,
     "reduce_max": _reduction("max"),
     "reduce_min": _reduction("min"),
     "reduce_prod": _reduction("prod"),

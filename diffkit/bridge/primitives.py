@@ -157,7 +157,7 @@ ARRAY: frozenset[str] = frozenset(
     (
         "argmax argmin cholesky clamp concatenate conv_general_dilated cumlogsumexp cummax cummin "
         "cumprod cumsum custom_linear_solve dot_general dynamic_slice dynamic_update_slice eigh "
-        "gather iota lu pad pmax pmin psum qr reduce_and reduce_max reduce_min reduce_or "
+        "gather iota lu pad psum qr reduce_and reduce_max reduce_min reduce_or "
         "reduce_prod reduce_sum reduce_window_max reduce_window_min reduce_window_sum rev "
         "scatter scatter-add scatter_add slice split square stack svd tile triangular_solve unstack"
     ).split()

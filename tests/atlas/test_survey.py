@@ -152,6 +152,7 @@ def misbehave(name):
         time.sleep(60)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_a_process_that_hangs_or_dies_costs_its_own_row_only(monkeypatch, jobs):
     monkeypatch.setattr(workers, "_serve", partial(stub, behave=misbehave))

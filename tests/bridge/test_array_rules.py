@@ -111,6 +111,9 @@ CASES = {
     "is_finite": Case(lambda x: jnp.where(jnp.isfinite(x), x**2, 0)),
     "lu": Case(lambda x: lax.linalg.lu(x)[0], "square"),
     "pad": Case(lambda x: lax.pad(x**2, 1.5, ((1, -1, 1), (0, 2, 0)))),
+    "psum": Case(
+        lambda x: jax.vmap(lambda row: row**2 - lax.pmean(row, "rows"), axis_name="rows")(x)
+    ),
     "qr": Case(lambda x: jnp.linalg.qr(x)[1], "tall"),
     "reduce_and": Case(lambda x: jnp.where(jnp.all(x > -1, axis=0), x**2, x)),
     "reduce_max": Case(lambda x: jnp.max(x, 0) ** 2),

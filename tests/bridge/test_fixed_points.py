@@ -76,6 +76,7 @@ def implicit(W, x, c):
     return jnp.outer(slope * adjoint, z)
 
 
+@pytest.mark.slow
 def test_the_implicit_function_theorem_is_proved_and_its_transpose_refuted():
     assert check(equilibrium, implicit, W, x, c, wrt="W").status == "proved"
     wrong = check(equilibrium, lambda W, x, c: implicit(W, x, c).T, W, x, c, wrt="W")

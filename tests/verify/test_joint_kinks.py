@@ -34,6 +34,7 @@ def test_the_interval_is_that_of_the_gradients_nearby():
     assert kink.kind == "kink"
 
 
+@pytest.mark.slow
 def test_an_answer_outside_the_interval_is_refuted():
     @jax.custom_jvp
     def median(a):

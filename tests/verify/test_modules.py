@@ -194,6 +194,7 @@ def equinox_loss(model, state, x, key):
     return jnp.mean(run(x, state, keys)[0] ** 2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_inference", [False, True])
 def test_an_equinox_module_is_judged_in_the_mode_it_is_in(is_inference):
     for act in (jnp.tanh, twice_off):
@@ -227,6 +228,7 @@ def test_what_is_computed_of_narrow_constants_is_rounded_as_such():
     assert verdict.findings == ()
 
 
+@pytest.mark.slow
 def test_a_wrong_rule_beside_narrow_constants_is_refuted():
     verdict = verify(lambda w: jnp.sum(twice_off(w) * jnp.sqrt(NARROW)), np.array([0.5, 2.0]))
     assert verdict.status == "refuted"

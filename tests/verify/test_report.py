@@ -200,6 +200,7 @@ def test_the_same_verdict_has_the_same_page():
     assert report(verdict) == report(verdict)
 
 
+@pytest.mark.slow
 def test_two_hundred_verdicts_detail_the_worst_and_say_so():
     good, bad = check("x**2", "2*x"), check("x**3", "x**2")
     page = report([*[good] * 150, *[bad] * 50])

@@ -378,6 +378,7 @@ def test_the_row_says_what_was_not_asked():
     assert "the rule raises ValueError: not today" in told
 
 
+@pytest.mark.slow
 def test_the_first_call_of_every_rule_is_judged_however_many_there_are():
     def f(x):
         for width in range(1, 12):
