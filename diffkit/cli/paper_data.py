@@ -107,7 +107,6 @@ def atlas_numbers(atlas: Mapping[str, Any]) -> dict[str, Any]:
         "defects": _by_function(summary["defects"]),
         "defect_count": str(len(summary["defects"])),
         "versions": [f"{name} {number}" for name, number in atlas["versions"].items()],
-        "minutes": f"{atlas['seconds'] / 60:.0f}",
     }
 
 

@@ -22,6 +22,7 @@ from diffkit.core.finding import Finding
 from diffkit.oracles import reverse
 from diffkit.verify import findings, large
 from diffkit.verify.answers import JUDGED_MODES, Answer, ask_probes
+from diffkit.verify.flat import drawn
 
 #: A cotangent scaled by these must scale the answer by them: powers of two, so to the last bit of
 #: a linear rule, one of them negative; the others leave the range in which a rule clips.
@@ -153,7 +154,5 @@ def _dense(what: Subject, answers: Sequence[Answer], dtype: str, seed: int) -> l
 
 
 def _direction(base: Probe, random: np.random.Generator, entry: str) -> Probe:
-    def drawn(shape: tuple[int, ...]) -> np.ndarray:
-        return np.asarray(random.normal(size=shape)).astype(jnp.bfloat16).astype(np.float64)
-
-    return Probe(base.leaves, drawn(base.tangent.shape), drawn(base.cotangent.shape), entry)
+    tangent, cotangent = drawn((base.tangent.shape, base.cotangent.shape), random)
+    return Probe(base.leaves, tangent, cotangent, entry)
