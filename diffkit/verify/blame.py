@@ -28,6 +28,7 @@ from diffkit.verify.blame_question import Case
 from diffkit.verify.mended import FEW_ULPS, Comparison, Truth, directions
 from diffkit.verify.mends import Proposal, proposals
 from diffkit.verify.remedy import series
+from diffkit.verify.spelling import composed
 from diffkit.verify.telling import (
     cut_off,
     line_of,
@@ -42,6 +43,8 @@ from diffkit.verify.tolerance import allowance
 
 #: At most this many equations are mended one after the other, or listed.
 ROUNDS = 6
+#: Entries that were not finite are held against the truth in this many arrays.
+MOST_ENTRIES = 3
 #: Two losses, or the entries of two gradients relative to the largest one, are the same up to this
 #: many units of their type, and `FEW_ULPS` of the narrowest type on their way.
 _SAME_ULPS = 256.0
@@ -343,15 +346,12 @@ class _Diagnosis:
         """All applied mends together, held against the derivative of the loss as written."""
         case = self.case
         before, after = first.leaves, last.leaves
-        code = "; ".join(dict.fromkeys(each.code for each in self.applied))
-        where = ", ".join(dict.fromkeys(line_of(each.source) for each in self.applied))
-        mend = Mend(code, where, is_finite=True)
+        mend = Mend(*_written(self.applied), is_finite=True)
         is_exact = all(each.is_exact for each in self.applied)
         if isinf(found.value) and not is_exact:
             reason = f"the loss is {found.value} as written, and this gives it another value"
             return replace(mend, message=reason)
-        if _changes_finite(before, after, self.eps):
-            return replace(mend, message="changes entries of the gradient that were finite")
+        changed = _changed_entries(before, after, self.eps)
         bad = {
             k: index
             for k, leaf in enumerate(before)
@@ -365,11 +365,19 @@ class _Diagnosis:
             found.value,
             case.replay.root,
         )
-        asked = directions(case.varied, case.points, bad, self.seed)
+        entries = [*changed.items(), *list(bad.items())[:MOST_ENTRIES]]
+        asked = directions(case.varied, case.points, entries, self.seed)
         compared = truth.compare(asked, after)
         message = tell_truth(compared, found.value, is_exact=is_exact)
         is_right = _is_right(compared, found.value)
-        return replace(mend, is_recommended=is_right, message=message)
+        outcomes = {each.outcome for each in compared[: len(changed)]}
+        if not changed or "wrong" in outcomes:
+            return replace(mend, is_recommended=is_right, message=message)
+        told = [f"{case.varied[k]}{list(index) or ''}" for k, index in changed.items()]
+        claim = f"changes finite entries of the gradient, as {' and '.join(told)}"
+        if not is_exact and not outcomes <= {"agrees", "one-sided"}:
+            return replace(mend, message=f"{claim}, and nothing shows that it must")
+        return replace(mend, is_recommended=is_right, message=f"{message}; it {claim}")
 
     def _series(self, found: Blame) -> Mend | None:
         """A Taylor series for a removable singularity of a function of one number."""
@@ -428,6 +436,16 @@ def _check_options(seconds: float, seed: int) -> None:
         raise UsageError(f"seed={seed!r}; give a whole number >= 0")
 
 
+def _written(applied: Sequence[Proposal]) -> tuple[str, str]:
+    """All mends as code, one expression inside of another one where they are, and their lines."""
+    lines: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for each in applied:
+        place = line_of(each.source), each.source.text
+        lines.setdefault(place, []).append((each.code, each.target))
+    code = "; ".join(text for mends in lines.values() for text in composed(mends))
+    return code, ", ".join(dict.fromkeys(line for line, _ in lines))
+
+
 def _is_finite(outcome: Found) -> bool:
     return bool(np.isfinite(outcome.value)) and not np.any(outcome.gradient)
 
@@ -441,23 +459,28 @@ def _is_changed(before: float, outcome: Found, eps: float) -> bool:
     return not abs(after - before) <= most * max(abs(before), abs(after))
 
 
-def _changes_finite(before: Sequence[Any], after: Sequence[Any], eps: float) -> bool:
-    """Whether entries that were finite differ by more than rounding of the largest one."""
-    gaps, sizes = jax.jit(_kept_entries)(list(before), list(after))
-    return any(
-        float(gap) > max(allowance(_SAME_ULPS, gap.dtype), FEW_ULPS * eps) * float(size)
-        for gap, size in zip(gaps, sizes, strict=True)
-    )
+def _changed_entries(
+    before: Sequence[Any], after: Sequence[Any], eps: float
+) -> dict[int, tuple[int, ...]]:
+    """Per array: the finite entry that differs most, if by more than rounding of the largest."""
+    found = {}
+    kept = jax.jit(_kept_entries)(list(before), list(after))
+    for k, (gap, size, place) in enumerate(kept):
+        if float(gap) > max(allowance(_SAME_ULPS, gap.dtype), FEW_ULPS * eps) * float(size):
+            found[k] = tuple(int(n) for n in np.unravel_index(int(place), np.shape(before[k])))
+    return found
 
 
-def _kept_entries(before: list[Any], after: list[Any]) -> tuple[list[Any], list[Any]]:
-    """Per array, over the entries that were finite: the largest change, the largest entry."""
-    gaps, sizes = [], []
+def _kept_entries(before: list[Any], after: list[Any]) -> list[tuple[Any, Any, Any]]:
+    """Per array, over the entries that were finite: largest change, largest entry, its place."""
+    found = []
     for old, new in zip(before, after, strict=True):
         is_kept = jnp.isfinite(old)
-        gaps.append(jnp.max(jnp.where(is_kept, jnp.abs(new - old), 0), initial=0.0))
-        sizes.append(jnp.max(jnp.where(is_kept, jnp.abs(old), 0), initial=0.0))
-    return gaps, sizes
+        gap = jnp.where(is_kept, jnp.abs(new - old), 0)
+        size = jnp.max(jnp.where(is_kept, jnp.abs(old), 0), initial=0.0)
+        place = jnp.argmax(gap) if old.size else jnp.zeros((), int)
+        found.append((jnp.max(gap, initial=0.0), size, place))
+    return found
 
 
 def _is_right(compared: Sequence[Comparison], value: float) -> bool:

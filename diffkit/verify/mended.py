@@ -7,7 +7,7 @@ one for the rest.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import inf, isfinite, nan
@@ -45,8 +45,6 @@ SECONDS = 6.0
 NOISE = 64.0
 #: The loss in float64 and as it is run differ by rounding: half the digits of float32.
 _SAME_LOSS = 3e-4
-#: Entries that were not finite are asked about in this many arrays.
-MOST_ENTRIES = 3
 #: Rounding of a directional derivative by AD, in units of the gradient's norm: about
 #: sqrt(n) eps for sums of n terms in float32, n up to a million.
 _AD_ROUNDING = 1e3
@@ -290,19 +288,22 @@ def few_differences(
 
 
 def directions(
-    names: Sequence[str], leaves: Sequence[Array], bad: Mapping[int, tuple[int, ...]], seed: int
+    names: Sequence[str],
+    leaves: Sequence[Array],
+    entries: Sequence[tuple[int, tuple[int, ...]]],
+    seed: int,
 ) -> list[Direction]:
-    """Single bad entries, and a random direction.
+    """Single entries that a mend changes, and a random direction.
 
     Args:
         names: Names of the differentiated leaves.
         leaves: Their values.
-        bad: Which leaf -> index of an entry that was not finite.
+        entries: Pairs of a leaf and an index of it.
         seed: Of the random direction.
     """
     zeros = [np.zeros(np.shape(leaf)) for leaf in leaves]
     found = []
-    for k, index in list(bad.items())[:MOST_ENTRIES]:
+    for k, index in entries:
         tangent = np.zeros(np.shape(leaves[k]))
         tangent[index] = 1.0
         entry = f"[{', '.join(map(str, index))}]" if index else ""

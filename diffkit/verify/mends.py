@@ -40,12 +40,14 @@ class Proposal:
         source: The line it belongs to.
         edits: The equations it replaces.
         is_exact: Whether the mended program computes the same function.
+        target: The expression of the line that the code replaces, "" where that is not known.
     """
 
     code: str
     source: compat.Source
     edits: Mapping[Path, Edit] = field(default_factory=dict)
     is_exact: bool = False
+    target: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,11 +146,15 @@ def _guards(
         return [jnp.where(inside, result, jnp.full_like(result, guard.outside))]
 
     code = spelling.guarded(node, guard.text, guard.safe, dtype)
-    inner = Proposal(code.alone(), node.source, dict.fromkeys(places, keep_inside))
+
+    def proposal(text: str, edit: Edit) -> Proposal:
+        return Proposal(text, node.source, dict.fromkeys(places, edit), target=code.target)
+
+    inner = proposal(code.alone(), keep_inside)
     if guard.outside is None:
         yield inner
         return
-    outer = Proposal(code.outer(guard.outside), node.source, dict.fromkeys(places, keep_value))
+    outer = proposal(code.outer(guard.outside), keep_value)
     yield from (inner, outer) if is_untaken else (outer, inner)
 
 

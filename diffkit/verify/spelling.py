@@ -37,11 +37,13 @@ class Guarded:
         inner: The expression with its argument guarded.
         condition: Where the argument may stay.
         letter: What a letter in it stands for, or "".
+        target: The expression of the line that it replaces, "" where it is written with letters.
     """
 
     inner: str
     condition: str
     letter: str = ""
+    target: str = ""
 
     def alone(self) -> str:
         """The expression as it stands."""
@@ -63,11 +65,7 @@ def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
     """
     most = float(np.floor(np.log(float(jnp.finfo(dtype).max))))
     if "norm" in node.within and node.primitive == "sqrt":
-        inside = condition.format(x="s", most=most)
-        return Guarded(
-            f"jnp.sqrt(jnp.where({inside}, s, {safe}))",
-            f"(s := jnp.sum(x**2)) {condition.removeprefix('{x} ')}",
-        )
+        return _guarded_norm(node, condition, safe)
     found = _expression(node)
     place = 1 if node.primitive == "div" else 0
     if found is None:
@@ -82,7 +80,87 @@ def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
     x = ast.unparse(operands[place])
     inside = condition.format(x=f"({x})" if _is_compound(operands[place]) else x, most=most)
     wrapped = f"jnp.where({inside}, {x}, {safe})"
-    return Guarded(_rebuilt(found, place, wrapped), inside)
+    return Guarded(_rebuilt(found, place, wrapped), inside, target=ast.unparse(found))
+
+
+def composed(mends: Sequence[tuple[str, str]]) -> list[str]:
+    """Mends of one line, those inside of another's expression written into it.
+
+    Args:
+        mends: Pairs of the new code and the expression it replaces, "" where that is not known.
+
+    >>> composed([("1 / jnp.where(f(x) != 0, f(x), 1.0)", "1 / f(x)"), ("g(x)", "f(x)")])
+    ['1 / jnp.where((n := g(x)) != 0, n, 1.0)']
+    """
+    written: list[tuple[str, str]] = []
+    for code, target in sorted(dict.fromkeys(mends), key=lambda each: -len(each[1])):
+        for n, (outer, around) in enumerate(written):
+            whole = _written_into(outer, target, code) if target else None
+            if whole is not None:
+                written[n] = (whole, around)
+                break
+        else:
+            written.append((code, target))
+    return [code for code, _ in written]
+
+
+def _written_into(outer: str, target: str, code: str) -> str | None:
+    """An expression with another one for a part of it, evaluated once; None where it has none."""
+    try:
+        tree, new = ast.parse(outer, mode="eval"), ast.parse(code, mode="eval").body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None  # written with letters
+    places = [
+        each
+        for each in ast.walk(tree)
+        if isinstance(each, ast.expr) and ast.unparse(each) == target
+    ]
+    if not places:
+        return None
+    letter = ast.Name(_unused("n", outer, code), ast.Load())
+    first = ast.NamedExpr(ast.Name(letter.id, ast.Store()), new)
+
+    class Writer(ast.NodeTransformer):
+        is_first = True
+
+        def visit(self, node: ast.AST) -> ast.AST:
+            if not any(node is each for each in places):
+                return self.generic_visit(node)
+            if len(places) == 1:
+                return new
+            found, self.is_first = (first if self.is_first else letter), False
+            return found
+
+    return ast.unparse(ast.fix_missing_locations(Writer().visit(tree)))
+
+
+def _guarded_norm(node: Node, condition: str, safe: float) -> Guarded:
+    """A norm as the root of a guarded sum of squares."""
+    found = _only(node, lambda each: _name(each) == "norm" and bool(each.args))
+    x, options, text = "x", "", node.source.text
+    if found is not None:
+        x = ast.unparse(found.args[0])
+        x = x if isinstance(found.args[0], ast.Name | ast.Attribute | ast.Subscript) else f"({x})"
+        given = dict(zip(("ord", "axis", "keepdims"), found.args[1:], strict=False))
+        given |= {each.arg: each.value for each in found.keywords if each.arg}
+        options = "".join(
+            f", {name}={ast.unparse(given[name])}" for name in ("axis", "keepdims") if name in given
+        )
+    s = _unused("s", text)
+    return Guarded(
+        f"jnp.sqrt(jnp.where({condition.format(x=s)}, {s}, {safe}))",
+        f"({s} := jnp.sum({x}**2{options})) {condition.removeprefix('{x} ')}",
+        "" if found is not None else ", x being what norm is given",
+        "" if found is None else ast.unparse(found),
+    )
+
+
+def _unused(letter: str, *texts: str) -> str:
+    """A letter, or the first of letter_1, letter_2, ... that no text holds as a name."""
+    names = {each.id for text in texts for each in _parsed(text) if isinstance(each, ast.Name)}
+    if letter not in names:
+        return letter
+    return next(f"{letter}_{k}" for k in range(1, len(names) + 2) if f"{letter}_{k}" not in names)
 
 
 def masked_softmax(node: Node, axes: Sequence[int], rank: int) -> str:

@@ -154,8 +154,55 @@ def test_x_over_its_norm_needs_two_guards_and_has_no_derivative_to_compare_with(
     assert np.isnan(found.value)
     assert [cause.primitive for cause in found.causes] == ["div", "sqrt"]
     assert "0 / 0 = nan" in found.origins[0].message
-    assert "jnp.where(jnp.linalg.norm(x) != 0, jnp.linalg.norm(x), 1.0)" in found.mend.code
+    assert found.mend.code.startswith("x / jnp.where((n := jnp.where((s := jnp.sum(x ** 2)) > 0")
     assert "has no derivative there" in found.mend.message
+
+
+def rows_over_their_norms(h):
+    return jnp.sum(h / jnp.linalg.norm(h, axis=-1, keepdims=True))
+
+
+def shifted_over_its_norm(h, n, s):
+    return jnp.sum((h - s) / jnp.linalg.norm((h - s) * n))
+
+
+@pytest.mark.parametrize(
+    ("loss", "args"),
+    [
+        (rows_over_their_norms, (jnp.zeros((2, 3)).at[0].set(2.0),)),
+        (shifted_over_its_norm, (jnp.ones(3), jnp.ones(3), jnp.ones(3))),
+    ],
+)
+def test_guards_inside_of_each_other_are_one_expression_that_runs(loss, args):
+    """The printed line replaces the user's, and gives what the mended program gave."""
+    found = blamed(loss, *args)
+    assert [cause.primitive for cause in found.causes] == ["div", "sqrt"]
+    names = loss.__code__.co_varnames[: len(args)]
+    line = eval(f"lambda {', '.join(names)}: jnp.sum({found.mend.code})", {"jnp": jnp})
+    value, gradient = jax.value_and_grad(line)(*args)
+    assert is_finite(value)
+    assert is_finite(gradient)
+    is_kept = np.isfinite(np.asarray(jax.grad(loss)(*args)))
+    np.testing.assert_allclose(gradient[is_kept], jax.grad(loss)(*args)[is_kept], rtol=1e-6)
+
+
+def test_a_mend_may_correct_an_entry_that_was_finite_and_wrong():
+    # exp(90) overflows float32; exp(80) / inf = 0 is finite, the softmax is 1 / (1 + exp(10))
+    found = blamed(lambda x: jnp.log(jnp.sum(jnp.exp(x))), jnp.array([90.0, 80.0]))
+    assert found.mend.code.startswith("jax.nn.logsumexp(x, axis=-1)")
+    assert "changes finite entries of the gradient, as x[1]" in found.mend.message
+    right = float(found.mend.message.partition("right along x[1] (")[2].partition(")")[0])
+    np.testing.assert_allclose(right, 1 / (1 + np.exp(10.0)), rtol=1e-5)
+
+
+def test_a_mend_that_makes_a_right_entry_wrong_is_refused():
+    def powers(x):
+        return jnp.sum(jnp.where(jnp.array([False, True]), x ** jnp.array([0.5, 1.0]), 0.0))
+
+    found = blamed(powers, jnp.zeros(2))
+    assert jax.grad(powers)(jnp.zeros(2))[1] == 1.0  # the derivative of x, which x > 0 cuts off
+    assert found.mend is None or "x > 0" not in found.mend.code
+    assert any("along x[1] is 0, the derivative is 1" in each.message for each in found.rejected)
 
 
 def test_a_quotient_whose_limit_exists_is_not_mended_by_a_guard():
