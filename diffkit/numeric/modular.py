@@ -12,6 +12,9 @@ import flint
 import numpy as np
 
 PRIME = 2**31 - 1
+#: Sums of at least this many products go to BLAS, in pieces of so many: NumPy multiplies matrices
+#: of integers without it, up to 17 times slower.
+SHORTEST_BLAS, LONGEST_BLAS = 16, 1 << 19
 
 Array = Any
 
@@ -73,17 +76,32 @@ def root(a: Array) -> Array:
 
 def matmul(a: Array, b: Array) -> Array:
     """The matrix product of the last two axes, earlier ones broadcast."""
-    high, low = a >> 16, a & 0xFFFF
-    # Halves have 16 bits, so a sum of 2**15 products stays below 2**62.
-    step = 1 << 14
-    total = np.zeros((*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1]))
-    total = total.astype(np.int64)
-    for first in range(0, a.shape[-1], step):
-        part = slice(first, first + step)
-        upper = high[..., part] @ b[..., part, :] % PRIME
-        lower = low[..., part] @ b[..., part, :] % PRIME
-        total = (total + (upper << 16) + lower) % PRIME
+    if a.shape[-1] < SHORTEST_BLAS:
+        return _short_matmul(a, b)
+    total: Array = np.int64(0)
+    for first in range(0, a.shape[-1], LONGEST_BLAS):
+        part = slice(first, first + LONGEST_BLAS)
+        total = (total + _blas_matmul(a[..., part], b[..., part, :])) % PRIME
     return total
+
+
+def _short_matmul(a: Array, b: Array) -> Array:
+    """The same in integers: halves have 16 bits, so few products stay below 2**62."""
+    upper = (a >> 16) @ b % PRIME
+    lower = (a & 0xFFFF) @ b % PRIME
+    return ((upper << 16) + lower) % PRIME
+
+
+def _blas_matmul(a: Array, b: Array) -> Array:
+    """The same in float64: 2**19 products of halves, two of them each, stay below 2**53."""
+    (a_high, a_low), (b_high, b_low) = (
+        ((x >> 16).astype(np.float64), (x & 0xFFFF).astype(np.float64)) for x in (a, b)
+    )
+    high, middle, low = (
+        x.astype(np.int64) % PRIME
+        for x in (a_high @ b_high, a_high @ b_low + a_low @ b_high, a_low @ b_low)
+    )
+    return ((((high << 16) + middle) % PRIME << 16) + low) % PRIME
 
 
 def contract(
@@ -196,6 +214,13 @@ def _each(matrix: Array, function: Any) -> Array:
     flat = matrix.reshape(-1, *matrix.shape[-2:])
     found = [function(each) for each in flat]
     return np.stack(found).reshape(matrix.shape) if found else matrix
+
+
+def inverse_gaps(values: Array) -> Array:
+    """1/(w_j - w_i) off the diagonal, 0 on it."""
+    gaps = (values[..., None, :] - values[..., :, None]) % PRIME
+    eye = np.eye(values.shape[-1], dtype=np.int64)
+    return power((gaps + eye) % PRIME, -1) * (1 - eye) % PRIME
 
 
 def cholesky(matrix: Array) -> Array:

@@ -11,6 +11,8 @@ the atoms agree at a random point with probability at most d/p.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -60,6 +62,27 @@ class Inconclusive(Exception):
 
 
 @dataclass(frozen=True)
+class _Limit:
+    """How long identity testing may take.
+
+    Args:
+        seconds: This long.
+        deadline: Until this time of the monotonic clock.
+    """
+
+    seconds: float = inf
+    deadline: float = inf
+
+    def check(self) -> None:
+        """Raise where time is up."""
+        if monotonic() > self.deadline:
+            raise Inconclusive(f"it was not finished within {self.seconds:g} s")
+
+
+_UNLIMITED = _Limit()
+
+
+@dataclass(frozen=True)
 class Equality:
     """Whether two nodes were found equal.
 
@@ -77,14 +100,22 @@ class Equality:
     differs: bool = False
 
 
-def prove_equal_nodes(left: Node, right: Node, sizes: Mapping[str, int] | None = None) -> Equality:
+def prove_equal_nodes(
+    left: Node,
+    right: Node,
+    sizes: Mapping[str, int] | None = None,
+    *,
+    seconds: float = inf,
+) -> Equality:
     """Compare two nodes of one shape.
 
     Args:
         left: A node.
         right: Another over inputs of the same names.
         sizes: Value of size symbols in coefficients.
+        seconds: After this time the identity test is given up; it is asked between nodes.
     """
+    limit = _Limit(seconds, monotonic() + seconds)
     if left.shape != right.shape:
         return Equality(False, f"shapes {left.shape} and {right.shape} differ", differs=True)
     if sizes:
@@ -93,10 +124,10 @@ def prove_equal_nodes(left: Node, right: Node, sizes: Mapping[str, int] | None =
     if normal_form(left) is normal_form(right):
         return Equality(True, "equal normal forms")
     try:
-        found = _test(left, right, sizes or {})
+        found = _test(left, right, sizes or {}, limit)
         if found.is_equal or found.differs:
             return found
-        return _test(normal_form(left), normal_form(right), sizes or {})
+        return _test(normal_form(left), normal_form(right), sizes or {}, limit)
     except Inconclusive as reason:
         return Equality(False, f"the normal forms differ; no identity test: {reason}")
 
@@ -119,12 +150,14 @@ def agree_exactly(left: Node, right: Node, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def _test(left: Node, right: Node, sizes: Mapping[str, int]) -> Equality:
+def _test(
+    left: Node, right: Node, sizes: Mapping[str, int], limit: _Limit = _UNLIMITED
+) -> Equality:
     """Test with roots as atoms, and then with the roots that exist modulo the prime."""
     order = list(topological(left, right))
     if sum(int(np.prod(n.shape, dtype=np.int64)) for n in order) > MOST_ENTRIES:
         raise Inconclusive("the arrays are too large")
-    trials = _Trials(order, left, right, sizes)
+    trials = _Trials(order, left, right, sizes, limit)
     try:
         found = trials.run(keeps_roots=False)
         if found.is_equal or not trials.has_roots:
@@ -139,22 +172,28 @@ class _Trials:
     """Random points at which two sides are compared."""
 
     def __init__(
-        self, order: Sequence[Node], left: Node, right: Node, sizes: Mapping[str, int]
+        self,
+        order: Sequence[Node],
+        left: Node,
+        right: Node,
+        sizes: Mapping[str, int],
+        limit: _Limit,
     ) -> None:
         self.order, self.left, self.right, self.sizes = order, left, right, sizes
+        self.limit = limit
         self.has_roots = False
 
     def run(self, keeps_roots: bool) -> Equality:
         """Compare at points until enough agree or one tells the sides apart.
 
         Raises:
-            Inconclusive: no point was found where all roots and inverses exist.
+            Inconclusive: no point was found where all roots and inverses exist, or time is up.
         """
         passed = 0
         for seed in range(MOST_ROOT_DRAWS):
             if seed >= MOST_DRAWS and not passed:
                 break
-            draw = _Draw(seed, self.sizes, keeps_roots)
+            draw = _Draw(seed, self.sizes, keeps_roots, self.limit)
             try:
                 a, b = draw.values(self.order, self.left, self.right)
             except (NotASquare, Singular):
@@ -190,8 +229,11 @@ def _stable_hash(text: str) -> int:
 class _Draw:
     """One random point: values of inputs, and an atom for every function and argument."""
 
-    def __init__(self, seed: int, sizes: Mapping[str, int], keeps_roots: bool) -> None:
+    def __init__(
+        self, seed: int, sizes: Mapping[str, int], keeps_roots: bool, limit: _Limit
+    ) -> None:
         self.seed = seed
+        self.limit = limit
         self.sizes = sizes
         self.keeps_roots = keeps_roots
         self.random = np.random.default_rng(seed)
@@ -205,6 +247,7 @@ class _Draw:
         self.known.update(designed(order, self.uniform))
         for node in order:
             if node not in self.known:
+                self.limit.check()
                 self.known[node] = self.value(node)
         return [self.known[root] for root in roots]
 
@@ -372,7 +415,7 @@ class _Draw:
                 half = (PRIME + 1) // 2
                 return modular.cholesky((x + transposed) % PRIME * half % PRIME)
             case "inverse_gaps":
-                return _inverse_gaps(x)
+                return modular.inverse_gaps(x)
         return self.array_atom(f"{node.kind}{node.params}", [x], node.shape)
 
     def array_atom(self, name: str, operands: Sequence[Array], shape: Sequence[int]) -> Array:
@@ -452,9 +495,10 @@ class _Draw:
         result: Array = np.int64(1)
         for term in sp.Add.make_args(sp.expand(argument)):
             c, rest = term.as_coeff_Mul()
-            if isinstance(rest, sp.Symbol) and rest in scope:
-                held = scope[rest]
-                part = self.exponential_of(held.node, c, held.axes, held.shape)
+            number, symbol = term.as_independent(*scope, as_Add=False)
+            if isinstance(symbol, sp.Symbol) and symbol in scope:
+                held = scope[symbol]
+                part = self.exponential_of(held.node, number, held.axes, held.shape)
             elif isinstance(rest, sp.log):
                 part = self.raised(self.scalar(rest.args[0], scope), c)
             else:
@@ -538,13 +582,6 @@ class _Draw:
         t = self.odd("tan of the half", value)
         below = modular.power((1 + t * t) % PRIME, -1)
         return (1 - t * t) % PRIME * below % PRIME, 2 * t % PRIME * below % PRIME
-
-
-def _inverse_gaps(values: Array) -> Array:
-    """1/(w_j - w_i) off the diagonal, 0 on it."""
-    gaps = (values[..., None, :] - values[..., :, None]) % PRIME
-    eye = np.eye(values.shape[-1], dtype=np.int64)
-    return modular.power((gaps + eye) % PRIME, -1) * (1 - eye) % PRIME
 
 
 @dataclass(frozen=True, eq=False)

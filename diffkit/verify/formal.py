@@ -26,6 +26,8 @@ from diffkit.tensor.identity import prove_equal_nodes
 #: Formulas longer than this are neither proved nor printed: a loop that calls its last result
 #: twice doubles with every step.
 MOST_SYMBOLS = 20_000
+#: Identity testing of arrays is given up after this time.
+PROOF_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,7 @@ def _compare_arrays(what: Subject, formula: Formula, order: int) -> FormalProof:
     for current in range(1, order + 1):
         expected = first if current == 1 else formula.hessian(variable)
         found = _lift_gradient(what, _array_derivative(what, formula, current))
-        equality = prove_equal_nodes(found.whole, expected.whole)
+        equality = prove_equal_nodes(found.whole, expected.whole, seconds=PROOF_SECONDS)
         method = equality.method
         if not equality.is_equal:
             return FormalProof(False, f"no proof: {method}", str(first), first.latex())
