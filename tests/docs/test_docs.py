@@ -170,7 +170,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+#: Pages whose examples take more than ten seconds: CI runs them by `-m slow`.
+LONG_PAGES = {"testing_gradients.md", "custom_rules_and_modules.md", "verify_a_function.md"}
+
+
+def page_case(path: Path):
+    marks = [pytest.mark.slow] if path.name in LONG_PAGES else []
+    return pytest.param(path, id=str(path.relative_to(ROOT)), marks=marks)
+
+
+@pytest.mark.parametrize("path", [page_case(path) for path in PAGES])
 def test_every_example_of_a_page_prints_what_the_page_says(path: Path, folder: Path):
     page = Page(str(path.relative_to(ROOT)))
     for block in blocks(path.read_text(encoding="utf-8")):

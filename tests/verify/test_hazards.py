@@ -87,6 +87,7 @@ def test_functions_without_balls_are_judged_by_differences():
     assert "finite differences" in {row.oracle for row in verdict.evidence}
 
 
+@pytest.mark.slow
 def test_a_wrong_rule_around_a_function_without_balls_is_refuted_by_two_groups():
     @jax.custom_jvp
     def f(x):

@@ -18,7 +18,14 @@ def probe_of(what, entry):
     return Probe(what.values, tangent, np.ones(()))
 
 
-@pytest.mark.parametrize("f", [jnp.median, lambda a: jnp.quantile(a, 0.37), lambda a: a.sort()[1]])
+@pytest.mark.parametrize(
+    "f",
+    [
+        pytest.param(jnp.median, marks=pytest.mark.slow),
+        pytest.param(lambda a: jnp.quantile(a, 0.37), marks=pytest.mark.slow),
+        lambda a: a.sort()[1],
+    ],
+)
 def test_an_order_statistic_at_a_full_tie_is_supported(f):
     verdict = dk.verify(f, TIE, dtypes=("float64",))
     assert verdict.status == "supported"

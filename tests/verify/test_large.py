@@ -55,7 +55,8 @@ def test_a_wrong_rule_inside_names_the_entry():
 
 
 @pytest.mark.parametrize(
-    ("activation", "status"), [(jnp.tanh, "supported"), (slightly_wrong, "refuted")]
+    ("activation", "status"),
+    [(jnp.tanh, "supported"), pytest.param(slightly_wrong, "refuted", marks=pytest.mark.slow)],
 )
 def test_a_large_model_is_judged_along_directions(activation, status):
     model = params(100, 150, 10)

@@ -65,7 +65,8 @@ def test_a_linen_module_with_dropout_and_batch_norm(train):
     assert not [f for f in verdict.findings if f.kind == "nondeterministic"]
 
 
-@pytest.mark.parametrize("train", [pytest.param(True, marks=pytest.mark.slow), False])
+@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.slow
 def test_a_wrong_rule_in_a_linen_module_is_refuted(train):
     verdict = verify(*linen_loss(train, twice_off), wrt="norm.bias", **ONE)
     assert verdict.status == "refuted"
@@ -205,6 +206,7 @@ def test_an_equinox_module_is_judged_in_the_mode_it_is_in(is_inference):
         assert verdict.status == (right if act is jnp.tanh else "refuted"), verdict.explain()
 
 
+@pytest.mark.slow
 def test_a_part_of_an_equinox_module_is_judged():
     def loss(params, rest, state):
         return equinox_loss(eqx.combine(params, rest), state, X, KEY)
