@@ -50,7 +50,7 @@ UNTRIED = 8.0
 OVERDUE = "not finished within"
 
 #: What a defect of diffkit shows as; a refusal is a `DiffkitError`.
-DEFECTS = (*USER_ERRORS, MemoryError)
+DEFECTS = USER_ERRORS
 
 _MESSAGE = re.compile(r"cannot lift `(?P<primitive>[^`]*)` \((?P<place>.*)\): (?P<remedy>.*)", re.S)
 

@@ -24,6 +24,7 @@ import numpy as np
 from diffkit.atlas.entry import Entry, from_data, to_data
 from diffkit.atlas.workers import Outcome, outcomes
 from diffkit.core.errors import UsageError
+from diffkit.core.suggestions import did_you_mean
 from diffkit.lab.ledger import Arrays, Ledger, Run
 from diffkit.lab.progress import Progress
 from diffkit.lab.provenance import code_version, cpu_model
@@ -195,9 +196,10 @@ def chosen(wanted: tuple[str, ...]) -> list[str]:
     for each in map(canonical, wanted or MODULES):
         mine = [name for name in _names() if name == each or _is_in(module_of(name), each)]
         if not mine:
+            hint = did_you_mean(each, [*MODULES, *_names()])
             raise UsageError(
-                f"{each} is neither a module nor a public function of the atlas; the modules are "
-                f"{', '.join(MODULES)}"
+                f"{each} is neither a module nor a public function of the atlas; {hint}the modules "
+                f"are {', '.join(MODULES)}"
             )
         found.update(dict.fromkeys(mine))
     return list(found)

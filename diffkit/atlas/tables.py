@@ -13,6 +13,14 @@ from diffkit.verify.accuracy import CLASSES
 
 #: So many functions are shown in full, more of them as a table.
 MOST_IN_FULL = 2
+#: The worst class of a derivative as an answer.
+_ANSWERS = {
+    "accurate": "AD is accurate at every point asked",
+    "ill-conditioned": "AD loses digits only where the derivative itself is ill-conditioned",
+    "unstable": "AD loses digits that the derivative has",
+    "wrong": "AD is off by more than its rounding explains",
+    "": "no accuracy was measured",
+}
 #: Traps listed in a terminal, per kind.
 MOST_LISTED = 12
 
@@ -119,7 +127,7 @@ def to_text(atlas: Atlas) -> str:
 def entry_text(entry: Entry) -> str:
     """One derivative in full."""
     examined = f"{entry.form}, held against {entry.truth}" if entry.form else "not examined"
-    lines = [f"{entry.title}: {entry.call}  ({examined})"]
+    lines = [f"{entry.title}: {entry.call}  ({examined})", f"  {answer(entry)}"]
     lines += [f"  no {mode} mode: {reason}" for mode, reason in entry.modes.items() if reason]
     for row in entry.accuracy:
         if not row["points"]:
@@ -128,8 +136,8 @@ def entry_text(entry: Entry) -> str:
         undecided = f", {row['undecided']} points undecided" if row.get("undecided") else ""
         lines.append(
             f"  {row['dtype']:<9}{row['mode']:<8} {row['verdict']:<16}median "
-            f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {place_of(row)}{condition}"
-            f"{undecided}"
+            f"{row['median']:.2g} ulp, worst {row['worst']:.3g} ulp at {place_of(row)}{condition}, "
+            f"{row['scaled']:.2g} ulp of the usual size{undecided}"
         )
     for trap in entry.traps:
         order = f", derivative of order {trap.order}" if trap.order > 1 else ""
@@ -138,6 +146,18 @@ def entry_text(entry: Entry) -> str:
     lines += [f"  unfinished {each}" for each in entry.unfinished]
     lines += [f"  not asked {what}: {reason}" for what, reason in entry.skipped.items()]
     return "\n".join(lines)
+
+
+def answer(entry: Entry) -> str:
+    """A derivative in one clause each: its worst class, defects, traps, kinks, missing modes."""
+    counts = {
+        "suspected defect": len(entry.defects),
+        "trap": sum(not trap.is_defect and trap.severity != "note" for trap in entry.traps),
+        "kink": sum(trap.kind == "kink" for trap in entry.traps),
+    }
+    told = [f"{n} {word}{'s' if n > 1 else ''}" for word, n in counts.items() if n]
+    told += [f"no {mode} mode" for mode, reason in entry.modes.items() if reason]
+    return "; ".join([_ANSWERS[entry.verdict], *told])
 
 
 def _severity(trap: Trap) -> str:

@@ -24,8 +24,6 @@ from diffkit.core.errors import TimeLimitExceeded
 Row = Callable[[Any, Any, Any], Any]  # (leaves, tangent, cotangent) -> scalar
 
 SECONDS = 60.0
-#: What JAX raises where a mode has no rule; jet dies of AttributeError on JAX 0.12.
-REFUSALS = (TypeError, ValueError, NotImplementedError, AttributeError, KeyError, NameError)
 #: What a tangent is pushed through where a custom_vjp has no forward rule; it cannot be run.
 NO_FORWARD = "custom_lin"
 _INTERPRETED: ContextVar[bool] = ContextVar("interpreted", default=False)

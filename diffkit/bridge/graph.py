@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import REFUSALS, within
+from diffkit.bridge.arguments import USER_ERRORS
+from diffkit.bridge.batch import within
 from diffkit.bridge.graph_formulas import Namer, of_operation, of_partial
 from diffkit.bridge.graph_program import Constant, Operation, Program, flatten
 from diffkit.bridge.subject import Subject
@@ -158,7 +159,7 @@ class _Sweep:
         """Evaluate; where an equation has no reverse rule, the forward half alone."""
         try:
             found = jax.jit(self.both)(*leaves)
-        except REFUSALS as error:
+        except USER_ERRORS as error:
             reason = str(error).strip().partition("\n")[0]
             values = jax.jit(self.forward)(*leaves)
             empty: list[Any] = [None] * len(values)

@@ -25,6 +25,7 @@ from diffkit.bridge.interpret_jaxpr import run
 from diffkit.bridge.survey import coarsest
 from diffkit.bridge.wide import run_wide
 from diffkit.core.errors import DiffkitError, UnknownNameError, UsageError
+from diffkit.core.suggestions import did_you_mean
 
 #: Arrays up to this many (input entry, output entry) pairs are probed entry by entry.
 MOST_PAIRS = 64
@@ -336,7 +337,8 @@ def _position(names: tuple[str, ...], wrt: int | str | None, values: Sequence[np
         raise UsageError(f"wrt is the position or name of one argument, not {wrt!r}")
     if isinstance(wrt, str):
         if wrt not in names:
-            raise UnknownNameError(f"wrt={wrt!r} is no argument; known: {', '.join(names)}")
+            hint = did_you_mean(wrt, names)
+            raise UnknownNameError(f"wrt={wrt!r} is no argument; {hint}known: {', '.join(names)}")
         wrt = names.index(wrt)
     if not -len(names) <= wrt < len(names):
         raise UsageError(f"wrt={wrt}, but the arguments are {', '.join(names)}")

@@ -164,7 +164,7 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
 
 def _add_replay(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "replay", "replay", "judge a saved claim again")
-    parser.add_argument("file", metavar="FILE", help="what `v.save` or --save wrote")
+    parser.add_argument("file", type=_place, metavar="FILE", help="what `v.save` or --save wrote")
     _add_format(parser)
 
 
@@ -187,10 +187,17 @@ def _add_atlas(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seconds", type=float, default=60.0, metavar="S", help="limit of a derivative (60)"
     )
-    parser.add_argument("--ledger", metavar="FILE", help="run ledger (default runs/atlas.sqlite)")
-    parser.add_argument("--report", metavar="FILE", help="write a searchable HTML page")
     parser.add_argument(
-        "--record", metavar="FILE", help="write the counts the paper reports (paper/record)"
+        "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/atlas.sqlite)"
+    )
+    parser.add_argument(
+        "--report", type=_place, metavar="FILE", help="write a searchable HTML page"
+    )
+    parser.add_argument(
+        "--record",
+        type=_place,
+        metavar="FILE",
+        help="write the counts the paper reports (paper/record)",
     )
     _add_format(parser)
 
@@ -201,12 +208,16 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     runner = _command(commands, "run", "experiments", "run an experiment; resumes where it stopped")
     runner.add_argument("experiment", metavar="EXPERIMENT")
     runner.add_argument("--preset", default="quick", help="quick (default), full or gpu")
-    runner.add_argument("--ledger", metavar="FILE", help="run ledger (default runs/ledger.sqlite)")
+    runner.add_argument(
+        "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
+    )
     runner.set_defaults(takes_fields=True)
     _add_format(runner)
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
-    paper.add_argument("--from-record", metavar="DIR", help="build from a recorded run only")
-    paper.add_argument("--output", metavar="FILE", default="paper/build/paper.pdf")
+    paper.add_argument(
+        "--from-record", type=_place, metavar="DIR", help="build from a recorded run only"
+    )
+    paper.add_argument("--output", type=_place, metavar="FILE", default="paper/build/paper.pdf")
     paper.add_argument(
         "--update-record", action="store_true", help="write what was judged and run to paper/record"
     )
@@ -259,9 +270,13 @@ def _add_judging_options(parser: argparse.ArgumentParser) -> None:
         "--seed", type=int, default=0, help="seed of the sampled points (default 0)"
     )
     parser.add_argument("--budget", choices=("fast", "full"), default="fast")
-    parser.add_argument("--save", metavar="FILE", help="save the verdict for `diffkit replay`")
+    parser.add_argument(
+        "--save", type=_place, metavar="FILE", help="save the verdict for `diffkit replay`"
+    )
     parser.add_argument("--explain", action="store_true", help="print the evidence table as well")
-    parser.add_argument("--report", metavar="FILE", help="write a self-contained HTML page")
+    parser.add_argument(
+        "--report", type=_place, metavar="FILE", help="write a self-contained HTML page"
+    )
     parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
 
 
@@ -271,6 +286,7 @@ def _add_format(parser: argparse.ArgumentParser) -> None:
         "--json",
         nargs="?",
         const="-",
+        type=_place,
         metavar="FILE",
         help="JSON to stdout, or to FILE beside the text (write --json=FILE)",
     )
@@ -280,6 +296,12 @@ def _as_positional(word: str) -> str:
     """Keep a formula such as "-(a+b)" from being read as an option: only "--x" and -h are."""
     is_formula = word.startswith("-") and not word.startswith("--") and word not in ("-h", "-")
     return f" {word}" if is_formula else word
+
+
+def _place(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty text names no place; write the path of a file")
+    return text
 
 
 def _positive(text: str) -> int:

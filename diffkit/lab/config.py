@@ -5,7 +5,6 @@ must have one text: keys sorted, a float field holding 1 written as 1.0, tuples 
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin
 
 from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.core.suggestions import did_you_mean
 
 Config = TypeVar("Config")
 #: The presets an experiment may have, smallest first.
@@ -167,8 +167,7 @@ def _replaced(config: Any, path: list[str], text: str | None, name: str) -> Any:
 
 def _unknown_field(config: Any, field: str, name: str) -> str:
     known = fields_with_types(config)
-    close = difflib.get_close_matches(field, known, n=1)
-    hint = f"did you mean --{close[0]}? " if close else ""
+    hint = did_you_mean(f"--{field}", [f"--{each}" for each in known])
     listing = ", ".join(f"{key} ({kind})" for key, kind in known.items())
     return f"no field {name!r}; {hint}fields: {listing}"
 

@@ -32,7 +32,8 @@ class Progress:
         now = time.monotonic()
         if now - self._last >= self.interval or self._done == self._total:
             self._last = now
-            self.say(f"{self._done} of {self._total}{self._remaining(now)}")
+            stored = f" ({self._stored} read from the ledger)" if self._stored else ""
+            self.say(f"{self._done} of {self._total}{stored}{self._remaining(now)}")
 
     def say(self, text: str) -> None:
         """Print one line."""

@@ -3,8 +3,7 @@
 One table from text to SymPy class.  Symbols are not here: any other name is one.
 """
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
 
@@ -113,16 +112,6 @@ CALLEES: Mapping[str, Callee] = {
     **{spelling: _SYMPY[name] for spelling, name in _SPELLINGS.items()},
     **_VOCABULARY,
 }
-
-
-def closest(name: str, known: Iterable[str]) -> str:
-    """The most similar known name, or ""."""
-    names = sorted(known)
-    folded = {candidate.lower(): candidate for candidate in reversed(names)}
-    if name.lower() in folded:
-        return folded[name.lower()]
-    matches = difflib.get_close_matches(name, names, n=1, cutoff=0.7)
-    return matches[0] if matches else ""
 
 
 def function_names() -> list[str]:

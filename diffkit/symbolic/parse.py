@@ -23,6 +23,7 @@ from diffkit.core.errors import (
     UnknownNameError,
     UnsupportedFunction,
 )
+from diffkit.core.suggestions import did_you_mean
 from diffkit.symbolic import guards
 from diffkit.symbolic.evaluation import enclosure
 from diffkit.symbolic.grammar import Node, read
@@ -32,7 +33,6 @@ from diffkit.symbolic.names import (
     CONSTANTS,
     INFINITE,
     SPECIAL_FORMS,
-    closest,
     function_names,
 )
 from diffkit.symbolic.symbols import symbol
@@ -211,9 +211,8 @@ class _Builder:
             self.fail(f"{name} is a function: write {name}(...)", node)
         if self.known is not None:
             known = ", ".join(sorted(self.known)) or "none"
-            guess = closest(name, self.known)
-            hint = f"; did you mean {guess}?" if guess else ";"
-            self.unknown(f"no symbol is called {name!r}{hint} known symbols: {known}", node)
+            hint = did_you_mean(name, self.known)
+            self.unknown(f"no symbol is called {name!r}; {hint}known symbols: {known}", node)
         return self.symbol(name)
 
     def symbol(self, name: str) -> sp.Symbol:
@@ -284,8 +283,7 @@ class _Builder:
             return getattr(self, f"form_{_FORMS.get(name, name)}")(node)
         callee = CALLEES.get(name)
         if callee is None:
-            guess = closest(name, {*CALLEES, *SPECIAL_FORMS})
-            hint = f"did you mean {guess}? " if guess else ""
+            hint = did_you_mean(name, {*CALLEES, *SPECIAL_FORMS})
             self.unknown(
                 f"no function is called {name!r}; {hint}for a product write {name}*(...); "
                 f"known functions: {', '.join(function_names())}",

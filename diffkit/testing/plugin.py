@@ -7,13 +7,13 @@ Loading it imports neither JAX nor SymPy; the first judged claim does.  Options:
 """
 
 import os
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from diffkit.core.errors import UsageError
+from diffkit.core.errors import DiffkitError, UsageError
 from diffkit.core.scheduler import guard_scheduler
 from diffkit.core.verdict import Verdict
 from diffkit.testing.items import (
@@ -134,19 +134,26 @@ def check_gradient(request: pytest.FixtureRequest) -> Callable[..., Verdict]:
             raise UsageError("dtypes= belongs to check_gradient(f, ...) without claim=; leave one")
         given = {**marked, **options}
         is_allowed = bool(given.pop("allow_undecided", False))
-        if claim is None:
-            from diffkit.verify.verify import verify
-
-            verdict = verify(f, *args, **given)
-        else:
-            from diffkit.verify.check import check
-
-            kept = {key: value for key, value in given.items() if key not in _ONLY_VERIFY}
-            verdict = check(f, claim, *args, **kept)
+        try:
+            verdict = _verdict(f, args, claim, given)
+        except DiffkitError as error:
+            # the frames below show diffkit alone; the line of the test is what helps
+            raise error.with_traceback(None) from None
         keep(request.node, verdict)
         return raise_unless_good(verdict, allow_undecided=is_allowed)
 
     return judge
+
+
+def _verdict(f: Any, args: tuple[Any, ...], claim: Any, given: Mapping[str, Any]) -> Verdict:
+    if claim is None:
+        from diffkit.verify.verify import verify
+
+        return verify(f, *args, **given)
+    from diffkit.verify.check import check
+
+    kept = {key: value for key, value in given.items() if key not in _ONLY_VERIFY}
+    return check(f, claim, *args, **kept)
 
 
 def _judges(item: pytest.Item) -> bool:

@@ -16,6 +16,7 @@ from diffkit.bridge.cotangents import Found, Replay
 from diffkit.bridge.culprits import Search
 from diffkit.bridge.selection import named_leaves
 from diffkit.core.errors import DiffkitError, UsageError
+from diffkit.core.suggestions import did_you_mean
 from diffkit.verify.telling import tell_argument
 
 
@@ -154,7 +155,8 @@ def _chosen(
         ]
         if len(ends) != 1:
             listed = ", ".join(list(named)[:12]) + (", ..." if len(named) > 12 else "")
-            raise UsageError(f"wrt={path!r} names {len(ends)} of the arrays {listed}")
+            hint = "" if ends else did_you_mean(str(path), named)
+            raise UsageError(f"wrt={path!r} names {len(ends)} of the arrays; {hint}known: {listed}")
         found += ends
     floating = [each for each in dict.fromkeys(found) if is_float(jnp.asarray(named[each]))]
     if not floating:

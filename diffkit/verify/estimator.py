@@ -4,6 +4,7 @@ Draw i is `estimator(jax.random.fold_in(key, i))`, whatever the size of a block,
 verdict names can be made again.
 """
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -120,6 +121,7 @@ def read_draws(estimator: Any, argument: Any, role: str = "estimator") -> Draws:
     if not callable(estimator):
         raise UsageError(f"{role}= must be a function of a key, not {type(estimator).__name__}")
     name = function_name(estimator)
+    _check_takes_one(estimator, name, role)
     try:
         out = jax.eval_shape(estimator, argument)
     except USER_ERRORS as error:
@@ -171,6 +173,22 @@ def check_key(key: Any) -> Any:
 
 
 # --- what the mean is held against --------------------------------------------------------------
+
+
+def _check_takes_one(estimator: Callable[..., Any], name: str, role: str) -> None:
+    """Refuse a function that cannot be called with the key alone."""
+    try:
+        signature = inspect.signature(estimator)
+    except (TypeError, ValueError):
+        return  # written in C; the call will tell
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise UsageError(
+            f"{role}= is called with one argument, the key (or a case of support=), and "
+            f"{name}{signature} cannot be: {error}; close over the rest, as in "
+            f"lambda key: {name}(parameters, key)"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -270,6 +288,9 @@ def _numbers(leaf: Any, where: str) -> tuple[np.ndarray, float]:
         return values.astype(np.float64), spacing
     if np.issubdtype(values.dtype, np.integer):
         return values.astype(object), 0.0
+    if values.dtype.kind in "OUS":
+        kind = "a function" if callable(leaf) else f"made of {type(values.flat[0]).__name__}"
+        raise UsageError(f"{where} is {kind}; it is the mean itself, give its numbers")
     raise UsageError(
         f"{where} holds {values.dtype} values; the mean of real draws is real, give floats"
     )

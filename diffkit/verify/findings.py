@@ -135,24 +135,32 @@ def _as_data(leaf: np.ndarray) -> Any:
 
 def place(what: Subject, probe: Probe) -> str:
     """The point in one clause: "0.0", "x = 0.0, y = 1.0", "x[1] = -2.0"."""
-    entries = np.argwhere(probe.tangent)
+    entry = _moved_entry(what, probe)
     values = []
     for number, (name, leaf) in enumerate(zip(what.names, probe.leaves, strict=True)):
         if leaf.ndim == 0:
             values.append(
                 repr(leaf.item()) if len(what.names) == 1 else f"{name} = {leaf.item()!r}"
             )
-        elif number == what.wrt and len(entries) == 1:
-            index = tuple(int(k) for k in entries[0])
-            if what.parts:
-                values.append(f"{path_of(index[0], what.parts)} = {leaf[index].item()!r}")
-                continue
-            values.append(f"{name}[{', '.join(map(str, index))}] = {leaf[index].item()!r}")
+        elif number == what.wrt and entry is not None:
+            values.append(f"{entry[0]} = {entry[1]!r}")
         else:
             values.append(f"{name} of shape {leaf.shape}")
-    if len(entries) > 1 or "output" in probe.entry:
+    if probe.entry and (entry is None or "output" in probe.entry):
         values.append(probe.entry)
     return ", ".join(values)
+
+
+def _moved_entry(what: Subject, probe: Probe) -> tuple[str, float] | None:
+    """Name and value of the one entry that a probe moves; None where it moves several."""
+    entries = np.argwhere(probe.tangent)
+    if len(entries) != 1:
+        return None
+    index = tuple(int(k) for k in entries[0])
+    value = probe.leaves[what.wrt][index].item()
+    if what.parts:
+        return path_of(index[0], what.parts), value
+    return what.variable + (f"[{', '.join(map(str, index))}]" if index else ""), value
 
 
 def reproducer(what: Subject, answer: Answer, order: int) -> str:
@@ -337,9 +345,7 @@ def _inaccuracy(what: Subject, answer: Answer, order: int) -> list[Finding]:
         message += "leaves the range of the type on the way; "
         message += f"the derivative is {true:.6g}"
         return [_accuracy_finding("overflow", what, answer, order, message, lost)]
-    message = (
-        f"{answer.dtype}, {_size_of(lost, eps)} near {what.variable} = {_near(what, answer):.2g}"
-    )
+    message = f"{answer.dtype}, {_size_of(lost, eps)} near {_near(what, answer.probe)}"
     return [_accuracy_finding("cancellation", what, answer, order, message, lost)]
 
 
@@ -370,8 +376,9 @@ def _mend(what: Subject, answer: Answer, order: int) -> str:
     return series(*asked) or stable_form(*asked) or ""
 
 
-def _near(what: Subject, answer: Answer) -> float:
-    return float(np.ravel(answer.probe.leaves[what.wrt])[0])
+def _near(what: Subject, probe: Probe) -> str:
+    entry = _moved_entry(what, probe)
+    return place(what, probe) if entry is None else f"{entry[0]} = {entry[1]:.2g}"
 
 
 def _loss(finding: Finding) -> float:

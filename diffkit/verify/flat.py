@@ -7,10 +7,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffkit.bridge.batch import REFUSALS
+from diffkit.bridge.arguments import USER_ERRORS
 
-#: What a rule may raise when it is run; the message is the user's.
-RAISED = (*REFUSALS, ArithmeticError, LookupError, AssertionError, RuntimeError)
 #: Entries below this share of the largest are rounding.
 RESIDUE = 1e-3
 Flat = tuple[np.ndarray, ...]
@@ -33,7 +31,7 @@ def or_none(run: Callable[[], Flat]) -> Flat | None:
     """What `run` returns; None where it raises."""
     try:
         return run()
-    except RAISED:
+    except USER_ERRORS:
         return None
 
 

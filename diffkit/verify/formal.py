@@ -5,14 +5,14 @@ cannot be lifted there is no proof, and the reason is kept.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from diffkit.backend import compat
-from diffkit.bridge.batch import REFUSALS
+from diffkit.bridge.arguments import USER_ERRORS
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.lift import lift
 from diffkit.bridge.subject import Subject
@@ -55,9 +55,11 @@ def prove(what: Subject, domains: Mapping[str, Domain], order: int) -> FormalPro
     """Compare the lifted AD program with the derivative of the lifted function."""
     try:
         with compat.x64():
-            return _compare(what, domains, order)
+            found = _compare(what, domains, order)
     except DiffkitError as error:
         return FormalProof(False, f"no closed form: {str(error).splitlines()[0]}")
+    # of a pytree that was joined to one array the formula would count entries across its leaves
+    return replace(found, formula="", latex="") if what.parts else found
 
 
 def unsought(what: Subject) -> FormalProof:
@@ -152,7 +154,7 @@ def _lift_gradient(what: Subject, program: Callable[..., Any]) -> Formula:
     """
     try:
         return lift(what.renamed(program), *what.values)
-    except REFUSALS as error:
+    except USER_ERRORS as error:
         if isinstance(error, DiffkitError):
             raise
         raise UnsupportedFunction(f"reverse mode: {str(error).splitlines()[0]}") from error

@@ -1,6 +1,7 @@
 """Which AD modes can differentiate a function at all."""
 
-from diffkit.bridge.batch import REFUSALS, Row, check_row
+from diffkit.bridge.arguments import USER_ERRORS
+from diffkit.bridge.batch import Row, check_row
 from diffkit.bridge.subject import Subject
 
 
@@ -10,6 +11,6 @@ def mode_error(what: Subject, dtype: str, row: Row) -> str | None:
         check_row(what, dtype, row)
     except LookupError as error:  # jet looks its rules up in a plain dict
         return f"{type(error).__name__} {error}"
-    except (*REFUSALS, RuntimeError, AssertionError, ArithmeticError) as error:
+    except USER_ERRORS as error:
         return str(error).partition("\n")[0]
     return None

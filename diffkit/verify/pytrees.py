@@ -10,6 +10,7 @@ from diffkit.bridge.arguments import leaf_names
 from diffkit.bridge.formula import Formula
 from diffkit.bridge.selection import claim_of_leaves, named_leaves
 from diffkit.core.errors import UsageError
+from diffkit.core.suggestions import did_you_mean
 from diffkit.core.verdict import SEVERITY, Verdict
 
 
@@ -62,5 +63,6 @@ def _argument_of(paths: list[str], known: Mapping[str, Any]) -> list[str]:
         leaves = jax.tree.leaves(tree)
         if paths and set(paths) <= set(leaves):
             return leaves
-    listed = ", ".join(path for tree in known.values() for path in jax.tree.leaves(tree))
-    raise UsageError(f"wrt names none of the arrays {listed}")
+    every = [path for tree in known.values() for path in jax.tree.leaves(tree)]
+    hint = did_you_mean(paths[0], every) if paths else ""
+    raise UsageError(f"wrt names none of the arrays; {hint}known: {', '.join(every)}")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from diffkit.core.claim import Claim, Kind
 from diffkit.core.domain import Domain
 from diffkit.core.errors import NoClosedForm, UnknownNameError, UsageError
+from diffkit.core.suggestions import did_you_mean
 from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.sums import closed_forms
@@ -318,7 +319,8 @@ def _variable(wrt: Any, free: list[Expr], known: set[str], target: Any) -> Expr:
             return candidate
     if name in known:
         return symbol(name)
-    raise UnknownNameError(f"wrt={name!r} is no symbol of the target; known: {_list(known)}")
+    hint = did_you_mean(name, known)
+    raise UnknownNameError(f"wrt={name!r} is no symbol of the target; {hint}known: {_list(known)}")
 
 
 def _domains(

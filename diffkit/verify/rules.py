@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.backend import compat
+from diffkit.bridge.arguments import USER_ERRORS
 from diffkit.bridge.batch import interpreted
 from diffkit.bridge.rule_calls import Met, RuleCall, has_looped_rules, met
 from diffkit.bridge.subject import Subject
@@ -26,7 +27,6 @@ from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
 from diffkit.verify import answers, findings, large
 from diffkit.verify.flat import (
-    RAISED,
     Flat,
     drawn,
     gap_of,
@@ -95,7 +95,7 @@ def judge(what: Subject, dtype: str, leaves: Leaves, seed: int) -> Report:
     with compat.x64(dtype == "float64"), np.errstate(all="ignore"):
         try:
             seen = met(what.jaxpr(dtype), what.at(dtype, leaves), what.wrt)
-        except RAISED:  # a program that cannot be run by equation is judged as a whole
+        except USER_ERRORS:  # a program that cannot be run by equation is judged as a whole
             return Report()
         found: list[Finding] = []
         unasked: dict[str, str] = {}
@@ -157,7 +157,7 @@ def _decides(what: Subject, dtype: str, leaves: Leaves, seed: int) -> bool:
 
     try:
         ours, theirs = derivative(compat.CALLS - CUSTOM_RULES), derivative(compat.CALLS)
-    except RAISED:
+    except USER_ERRORS:
         return True
     slack = max(GROSS, allowance(ULPS, dtype))
     size = float(np.max(np.abs(theirs), where=np.isfinite(theirs), initial=0.0))
@@ -217,7 +217,7 @@ class _Rule:
         for name, check in _CHECKS.items():
             try:
                 yield from check(self)
-            except (DiffkitError, _Unasked, *RAISED) as error:
+            except (DiffkitError, _Unasked, *USER_ERRORS) as error:
                 self.unasked[name] = str(error).strip().partition("\n")[0]
 
     # --- the two modes ---------------------------------------------------------------------------
@@ -286,7 +286,7 @@ class _Rule:
             return ""
         try:
             self.backward(self.cotangents[0])
-        except RAISED as error:
+        except USER_ERRORS as error:
             return f"the rule raises {type(error).__name__}: {str(error).partition(chr(10))[0]}"
         return ""
 
@@ -461,7 +461,7 @@ def _alone(rule: _Rule) -> Iterator[Complaint]:
 def _part(rule: _Rule, told: str, run: Callable[[], Flat], expected: Flat) -> Iterator[Complaint]:
     try:
         found = run()
-    except RAISED as error:
+    except USER_ERRORS as error:
         reason = str(error).partition("\n")[0]
         yield (
             "missing-mode",
@@ -518,7 +518,7 @@ def _integers(rule: _Rule) -> Iterator[Complaint]:
             jnp.asarray(g, each.dtype) for g, each in zip(rule.cotangents[0], results, strict=True)
         ]
         pull(tuple(weights))
-    except RAISED as error:
+    except USER_ERRORS as error:
         reason = str(error).partition("\n")[0]
         yield (
             "missing-mode",

@@ -10,6 +10,8 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from diffkit.bridge.capped import capped, has_open_loop
@@ -23,6 +25,7 @@ from diffkit.core.domain import Domain
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.evidence import Evidence
 from diffkit.core.finding import Finding
+from diffkit.core.suggestions import did_you_mean
 from diffkit.core.verdict import Status, Verdict, worst
 from diffkit.symbolic.source import source
 from diffkit.verify import (
@@ -91,6 +94,7 @@ def verify(
     if text is not None:
         _check_variable(what, text, wrt)
         what = replace(what, name=text)
+    what = replace(what, notes=(*what.notes, *_other_types(args, kwargs, dtypes)))
     _ = what.output_shape  # a function that cannot be judged is refused here
     if has_open_loop(what.jaxpr(dtypes[0])):  # at a sampled point it may never end
         what = replace(what, call=capped(what.call))
@@ -127,6 +131,23 @@ def verify(
     told = rules.told_once(findings.merged(notices), about_rules)
     seen_rules = tuple(row for each in about_rules for row in each.evidence)
     return _verdict(what, claim, answers, told, proof, (*heard, *seen_rules), order)
+
+
+def _other_types(
+    args: tuple[Any, ...], kwargs: Mapping[str, Any], dtypes: Sequence[str]
+) -> list[str]:
+    """That arrays are given in a type nothing is asked in: what is said holds in the others."""
+    types = {
+        str(leaf.dtype)
+        for leaf in jax.tree.leaves((args, dict(kwargs)))
+        if isinstance(leaf, np.ndarray | np.generic | jax.Array)
+        and jnp.issubdtype(leaf.dtype, jnp.floating)
+    }
+    return [
+        f"an argument of {each} is judged in {' and '.join(dtypes)}"
+        + (f'; dtypes=("{each}",) asks about {each}' if each in DTYPES else "")
+        for each in sorted(types - {"float32", "float64", *dtypes})
+    ]
 
 
 def _subject(
@@ -244,7 +265,8 @@ def _domains(
     for name, where in found.items():
         if name not in what.names:
             raise UnknownNameError(
-                f"domain names {name!r}; the arguments are {', '.join(what.names)}"
+                f"domain names {name!r}; {did_you_mean(name, what.names)}the arguments are "
+                f"{', '.join(what.names)}"
             )
         if where.matrix_set:
             raise UsageError(f"the domain {where} of {name} needs array calculus; give an interval")

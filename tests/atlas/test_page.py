@@ -190,3 +190,15 @@ def test_a_browser_filters_the_rows_and_opens_the_one_named_in_the_address(tmp_p
 
 def _dom(command):
     return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+def test_the_text_of_a_derivative_begins_with_the_answer():
+    def first(entry: Entry) -> str:
+        return tables.entry_text(entry).splitlines()[1].strip()
+
+    unstable = "AD loses digits that the derivative has"
+    assert first(ENTRIES[0]) == f"{unstable}; 1 suspected defect"
+    assert first(ENTRIES[1]) == "no accuracy was measured; 1 kink"
+    assert first(ENTRIES[2]) == "no accuracy was measured; no forward mode"
+    assert "300 ulp at 0.25, 2 ulp of the usual size" in tables.entry_text(ENTRIES[0])
+    assert set(tables._ANSWERS) == {"", *CLASSES}

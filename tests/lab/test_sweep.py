@@ -113,4 +113,4 @@ def test_progress_says_how_far_it_is_and_how_long_it_takes():
     lines = stream.getvalue().splitlines()
     assert lines[0].startswith("sweep: 1 of 3")
     assert "left" in lines[1]
-    assert lines[2].startswith("sweep: 3 of 3, 0 s")
+    assert lines[2].startswith("sweep: 3 of 3 (1 read from the ledger), 0 s")

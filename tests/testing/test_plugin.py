@@ -62,6 +62,10 @@ def test_undecided_but_allowed(check_gradient):
     assert not check_gradient(lambda x: jnp.sqrt(-1 - x * x), 1.0, allow_undecided=True).ok
 
 
+def test_unusable(check_gradient):
+    check_gradient(jnp.tanh, 1.0, claim="1 - tanhh(x)**2")
+
+
 def test_without_diffkit():
     assert True
 """
@@ -80,7 +84,7 @@ def test_skipped(check_gradient):
     pass
 """
 SUMMARY = (
-    "diffkit: 3 proved, 0 supported, 3 refuted, 2 undecided (1 skipped, 1 xfailed, 1 not judged)"
+    "diffkit: 3 proved, 0 supported, 3 refuted, 2 undecided (1 skipped, 1 xfailed, 2 not judged)"
 )
 
 
@@ -134,6 +138,7 @@ def test_every_claim_is_a_test_and_fails_when_it_is_wrong(session):
         "test_refuted": "FAILED",
         "test_undecided": "FAILED",
         "test_undecided_but_allowed": "PASSED",
+        "test_unusable": "FAILED",
         "test_without_diffkit": "PASSED",
     }
     assert "SKIPPED [1]" in result.stdout
@@ -149,6 +154,7 @@ def test_a_failure_shows_the_verdict_and_no_line_of_diffkit(session):
     assert "no symbol is called 'q'" in result.stdout
     assert "raise ClaimRefuted" not in result.stdout
     assert "diffkit/verify" not in result.stdout
+    assert "diffkit/symbolic" not in result.stdout
 
 
 def test_the_last_lines_count_the_verdicts(session):

@@ -472,7 +472,7 @@ def test_the_answer_is_plain_data():
         (lambda x: x, (1.0,), {"has_aux": True}, "returns no pair"),
         (lambda x: x, ("a",), {}, "no array"),
         (lambda x: x, (jax.ShapeDtypeStruct((), "float32"),), {}, "give the values"),
-        (lambda x: x, (1.0,), {"wrt": "q"}, "names 0 of the arrays x"),
+        (lambda x: x, (1.0,), {"wrt": "q"}, "names 0 of the arrays; known: x"),
         (lambda x: x, (1.0,), {"wrt": 5}, "no position"),
         (lambda x: x, (1.0,), {"wrt": ()}, "empty tuple"),
         (lambda x: x, (1.0,), {"seconds": -1}, "positive"),

@@ -272,3 +272,13 @@ def test_a_function_that_raises_is_a_usage_error_and_names_the_reason():
         verify(lambda x: "text", 1.0)
     with pytest.raises(UsageError, match="returns 2 arrays"):
         verify(lambda x: (x, x), 1.0)
+
+
+@pytest.mark.parametrize(
+    ("dtypes", "is_told"), [(("float32",), True), (("bfloat16", "float32"), False)]
+)
+def test_an_argument_of_a_type_nothing_is_asked_in_is_told(dtypes, is_told):
+    verdict = verify(jnp.sin, jnp.bfloat16(0.5), dtypes=dtypes)
+    told = [each for each in verdict.assumptions if "bfloat16" in each]
+    assert bool(told) == is_told
+    assert all('dtypes=("bfloat16",)' in each for each in told)

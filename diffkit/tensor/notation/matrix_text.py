@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from diffkit.core.errors import ParseError, UsageError
-from diffkit.symbolic.names import CALLEES, CONSTANTS, closest
+from diffkit.core.suggestions import did_you_mean
+from diffkit.symbolic.names import CALLEES, CONSTANTS
 from diffkit.symbolic.tokens import visible
 from diffkit.tensor import views
 from diffkit.tensor.notation import open_array as oa
@@ -279,8 +280,7 @@ class _TextReader:
 
     def unknown_function(self, tree: Tree) -> UsageError:
         known = {*ARRAY_FUNCTIONS, *SPELLINGS, *CALLEES, *FORMS}
-        guess = closest(tree.name, known)
-        hint = f"did you mean {guess}? " if guess else ""
+        hint = did_you_mean(tree.name, known)
         functions = ", ".join(sorted({*ARRAY_FUNCTIONS, *FORMS}))
         reason = (
             f"no function is called {tree.name!r}; {hint}for a product write {tree.name}*(...); "

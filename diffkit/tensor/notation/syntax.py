@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 import sympy as sp
 
 from diffkit.core.errors import ParseError, UnknownNameError
-from diffkit.symbolic.names import closest
+from diffkit.core.suggestions import did_you_mean
 from diffkit.symbolic.tokens import MAX_LENGTH, visible
 
 #: Brackets, signs and powers inside each other, and parts of one formula.
@@ -188,10 +188,9 @@ def unknown_name(
     name: str, known: Sequence[str], text: str, position: int, remedy: str = ""
 ) -> UnknownNameError:
     """The error for a name that stands for nothing."""
-    guess = closest(name, known)
-    hint = f"; did you mean {guess}?" if guess else ";"
+    hint = did_you_mean(name, known)
     listed = ", ".join(sorted(known)) or "none"
-    reason = f"no array is called {name!r}{hint} known names: {listed}"
+    reason = f"no array is called {name!r}; {hint}known names: {listed}"
     if remedy:
         reason += f"; {remedy}"
     return UnknownNameError(str(ParseError(reason, visible(text), position)))
