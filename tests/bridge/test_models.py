@@ -198,7 +198,13 @@ def gradients(f, args):
     return formula, formula.grad(tuple(range(len(jax.tree.leaves(args[0])))))
 
 
-@pytest.mark.parametrize("name", MODELS)
+#: Rows that take most of the time.
+LONG = {"flax mlp", "convolution", "process by cholesky"}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in MODELS]
+)
 def test_gradients_of_all_parameters_are_those_of_jax(name):
     f, args, _ = MODELS[name]
     with jax.enable_x64(True):

@@ -22,7 +22,7 @@ RANK = {"refuted": 0, "undecided": 1, "supported": 2, "proved": 3}
 
 
 #: Rows of each class in the fast suite; the others are slow.
-MOST_FAST = 6
+MOST_FAST = 3
 
 
 def parameters():

@@ -113,7 +113,7 @@ def test_a_baseline_from_other_draws_lowers_the_variance_here():
 def test_an_epsilon_shrinks_normalised_weights():
     rewards = jnp.array([0.0, 2.0])
     assert np.allclose(group_normalised(rewards, epsilon=1.0), [-0.5, 0.5])
-    for size in range(2, 12):  # 0.1 added up and divided again is not 0.1 for some sizes
+    for size in (3, 6, 10, 11):  # 0.1 added up and divided again is not 0.1 for some sizes
         for reward in (0.1, 0.7, 1e30):
             assert (group_normalised(jnp.full(size, reward, jnp.float32)) == 0).all()
     assert np.isfinite(jax.grad(lambda r: group_normalised(r).sum())(jnp.full(3, 0.5))).all()
