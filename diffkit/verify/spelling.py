@@ -26,6 +26,8 @@ _CALLED = {
     "pow": ("power", "pow", "float_power"),
     "div": ("divide", "true_divide", "div"),
 }
+#: Where the guard stands in a guarded expression.
+_GUARD = "{condition}"
 _OPERATORS = {"div": ast.Div, "pow": ast.Pow, "integer_pow": ast.Pow}
 
 
@@ -34,24 +36,27 @@ class Guarded:
     """A guarded expression.
 
     Args:
-        inner: The expression with its argument guarded.
-        condition: Where the argument may stay.
+        inner: The expression with its argument guarded, with {condition} for the guard.
+        condition: Where the argument may stay, as it is written first.
+        again: The same where it is written a second time, "" where that is no other text.
         letter: What a letter in it stands for, or "".
         target: The expression of the line that it replaces, "" where it is written with letters.
     """
 
     inner: str
     condition: str
+    again: str = ""
     letter: str = ""
     target: str = ""
 
     def alone(self) -> str:
         """The expression as it stands."""
-        return self.inner + self.letter
+        return self.inner.replace(_GUARD, self.condition) + self.letter
 
     def outer(self, value: float) -> str:
         """The same with its value outside of the condition."""
-        return f"jnp.where({self.condition}, {self.inner}, {value}){self.letter}"
+        inner = self.inner.replace(_GUARD, self.again or self.condition)
+        return f"jnp.where({self.condition}, {inner}, {value}){self.letter}"
 
 
 def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
@@ -72,14 +77,14 @@ def guarded(node: Node, condition: str, safe: float, dtype: Any) -> Guarded:
         inside = condition.format(x="u", most=most)
         caller = f" in {node.within[-1]}" if node.within else ""
         return Guarded(
-            _plain(node.primitive, f"jnp.where({inside}, u, {safe})"),
+            _plain(node.primitive, f"jnp.where({_GUARD}, u, {safe})"),
             inside,
-            f", u being what {node.primitive}{caller} is given",
+            letter=f", u being what {node.primitive}{caller} is given",
         )
     operands = list(found.args) if isinstance(found, ast.Call) else [found.left, found.right]
     x = ast.unparse(operands[place])
     inside = condition.format(x=f"({x})" if _is_compound(operands[place]) else x, most=most)
-    wrapped = f"jnp.where({inside}, {x}, {safe})"
+    wrapped = f"jnp.where({_GUARD}, {x}, {safe})"
     return Guarded(_rebuilt(found, place, wrapped), inside, target=ast.unparse(found))
 
 
@@ -148,8 +153,9 @@ def _guarded_norm(node: Node, condition: str, safe: float) -> Guarded:
         )
     s = _unused("s", text)
     return Guarded(
-        f"jnp.sqrt(jnp.where({condition.format(x=s)}, {s}, {safe}))",
-        f"({s} := jnp.sum({x}**2{options})) {condition.removeprefix('{x} ')}",
+        f"jnp.sqrt(jnp.where({_GUARD}, {s}, {safe}))",
+        condition.format(x=f"({s} := jnp.sum({x}**2{options}))"),
+        condition.format(x=s),
         "" if found is not None else ", x being what norm is given",
         "" if found is None else ast.unparse(found),
     )

@@ -186,6 +186,16 @@ def test_guards_inside_of_each_other_are_one_expression_that_runs(loss, args):
     np.testing.assert_allclose(gradient[is_kept], jax.grad(loss)(*args)[is_kept], rtol=1e-6)
 
 
+def test_the_guard_of_a_norm_that_is_not_taken_names_what_it_is_of():
+    def logs(h):
+        y = jnp.linalg.norm(h, axis=-1)
+        return jnp.sum(jnp.where(y > 0, jnp.log(y), 0.0))
+
+    found = blamed(logs, jnp.zeros((2, 3)).at[0].set(1.0))
+    guard = "jnp.sqrt(jnp.where((s := jnp.sum(h**2, axis=-1)) > 0, s, 1.0))"
+    assert guard in found.mend.code
+
+
 def test_a_mend_may_correct_an_entry_that_was_finite_and_wrong():
     # exp(90) overflows float32; exp(80) / inf = 0 is finite, the softmax is 1 / (1 + exp(10))
     found = blamed(lambda x: jnp.log(jnp.sum(jnp.exp(x))), jnp.array([90.0, 80.0]))
