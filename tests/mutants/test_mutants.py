@@ -131,7 +131,9 @@ def test_claims_that_were_once_accepted_or_undecided_are_refuted(target, claim, 
     assert verdict.status == "refuted", verdict.explain()
 
 
-@pytest.mark.parametrize("group", GROUPS)
+@pytest.mark.parametrize(
+    "group", [pytest.param(g, marks=[pytest.mark.slow] * (g == "ledger")) for g in GROUPS]
+)
 def test_a_mutant_of_every_row_is_refuted(group):
     tally = Tally()
     for name, question in GROUPS[group]():

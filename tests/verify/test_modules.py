@@ -57,7 +57,7 @@ def linen_loss(train, act=jnp.tanh):
     return loss, given["params"]
 
 
-@pytest.mark.parametrize("train", [True, False])
+@pytest.mark.parametrize("train", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_linen_module_with_dropout_and_batch_norm(train):
     verdict = verify(*linen_loss(train), wrt="norm.scale", **ONE)
     assert verdict.ok, verdict.explain()
@@ -158,7 +158,10 @@ def dataclass_loss(model, x, key):
     return jnp.sum(jnp.where(mask, model.act(x @ model.weight), 0.0)) * model.count
 
 
-@pytest.mark.parametrize(("act", "status"), [(jnp.tanh, "supported"), (twice_off, "refuted")])
+@pytest.mark.parametrize(
+    ("act", "status"),
+    [(jnp.tanh, "supported"), pytest.param(twice_off, "refuted", marks=pytest.mark.slow)],
+)
 def test_fields_that_are_no_parameters_are_fixed_and_named(act, status):
     model = Module(np.array([[0.5], [0.25]]), act, 0.5, False, 3)
     verdict = verify(dataclass_loss, model, X, KEY, **ONE)
