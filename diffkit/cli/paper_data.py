@@ -156,8 +156,38 @@ def vanishing_gradients(run: Record) -> dict[str, Any]:
     }
 
 
+def double_descent(run: Record) -> dict[str, Any]:
+    """The table of test errors and the numbers of the text."""
+    rows, curves, config = run.results["rows"], run.results["curves"], run.config
+    samples = config["samples"]
+    exact = {p: v for p, v in zip(curves["used"], curves["exact"], strict=True) if v is not None}
+    first = min((p for p in exact if p < samples), key=exact.__getitem__)
+    second = min((p for p in exact if p > samples), key=exact.__getitem__)
+    worst = max(rows, key=lambda row: abs(row["z"]))
+    control = max(rows, key=lambda row: abs(row["z_of_control"]))
+    return {
+        **{name: str(config[name]) for name in ("samples", "features", "draws")},
+        **{name: f"{config[name]:g}" for name in ("decay", "noise")},
+        "widths": str(len(rows)),
+        "within_three": _all_or(sum(abs(row["z"]) < 3 for row in rows), len(rows)),
+        "control_outside": str(sum(abs(row["z_of_control"]) >= 3 for row in rows)),
+        "worst": {"z": _signed(worst["z"], 1), "used": str(worst["used"])},
+        "control": {"z": _signed(control["z_of_control"], 1), "used": str(control["used"])},
+        "first": {"used": str(first), "error": f"{exact[first]:.3f}"},
+        "second": {"used": str(second), "error": f"{exact[second]:.3f}"},
+        "highest": f"{max(row['measured'] for row in rows):.2f}",
+        "table": [_error_line(row) for row in rows],
+    }
+
+
+def _error_line(row: Mapping[str, Any]) -> list[str]:
+    measured = f"{row['measured']:.4f} ± {row['standard_error']:.4f}"
+    scores = (_signed(row["z"], 1), _signed(row["z_of_control"], 1))
+    return [str(row["used"]), f"{row['exact']:.4f}", measured, *scores]
+
+
 #: How the record of each experiment becomes numbers of the paper.
-EXPERIMENTS = {"vanishing_gradients": vanishing_gradients}
+EXPERIMENTS = {"double_descent": double_descent, "vanishing_gradients": vanishing_gradients}
 
 
 def run_numbers(run: Record) -> dict[str, str]:
