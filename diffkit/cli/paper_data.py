@@ -135,7 +135,7 @@ def vanishing_gradients(run: Record) -> dict[str, Any]:
     return {
         **{name: str(config[name]) for name in ("width", "depth", "networks", "batch")},
         "allowance": f"{config['allowance']:g}",
-        "data": run.results["data"],
+        "data": run.results["data"]["source"],
         "cells": str(len(rows)),
         "agreeing": _all_or(sum(row["agrees"] for row in rows), len(rows)),
         "control_failing": _all_or(sum(not row["control_agrees"] for row in rows), len(rows)),

@@ -136,7 +136,7 @@ def outcome(config: Config, squares: np.ndarray, rows: Sequence[Mapping[str, Any
                 **theory.curves(config.samples, drawn, squares, config.noise),
             },
             "laws": [law.to_dict() for law in theory.laws()],
-            "data": "synthetic Gaussian teacher",
+            "data": {"name": "Gaussian teacher", "source": "drawn"},
         },
         "refuted" if agree < len(rows) else ("undecided" if is_blind else "supported"),
         statement,

@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment, Outcome
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.initialisers import initialiser
+from diffkit.problems.load import load
 from experiments.vanishing_gradients import measure, theory
 
 QUESTION = (
@@ -55,7 +55,7 @@ class Config:
 
 def inputs(config: Config) -> np.ndarray:
     """The first handwritten digits of scikit-learn, each scaled to unit mean square."""
-    images = load_digits().data[: config.batch].astype(np.float32)
+    images = load("digits").inputs[: config.batch]
     return images / np.sqrt(np.mean(images**2, axis=1, keepdims=True))
 
 
@@ -115,7 +115,7 @@ def outcome(config: Config, rows: Sequence[Mapping[str, Any]]) -> Outcome:
         {
             "rows": list(rows),
             "edges": [float(measure.EDGES[0]), float(measure.EDGES[-1]), len(measure.EDGES)],
-            "data": "scikit-learn digits",
+            "data": load("digits").describe(),
         },
         "refuted" if wrong else ("undecided" if blind else "supported"),
         statement,

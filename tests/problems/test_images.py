@@ -1,0 +1,119 @@
+"""MNIST and CIFAR-10 files: written here byte by byte as their formats say, and damaged ones."""
+
+import gzip
+import hashlib
+import os
+import pickle
+import struct
+
+import numpy as np
+import pytest
+
+from diffkit.core.errors import UsageError
+from diffkit.problems import images
+from diffkit.problems.load import load
+
+
+def idx(array: np.ndarray) -> bytes:
+    head = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
+    return head + array.tobytes()
+
+
+def write(folder, files, monkeypatch, table):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    sums = {name: hashlib.md5(data).hexdigest() for name, data in files.items()}
+    monkeypatch.setattr(images, table, sums)
+
+
+@pytest.fixture
+def mnist_files(rng):
+    arrays = [
+        rng.integers(0, 256, (6, 28, 28), dtype=np.uint8),
+        np.arange(6, dtype=np.uint8),
+        rng.integers(0, 256, (3, 28, 28), dtype=np.uint8),
+        np.array([9, 8, 7], np.uint8),
+    ]
+    return arrays, {
+        name: gzip.compress(idx(array)) for name, array in zip(images.MNIST, arrays, strict=True)
+    }
+
+
+def test_mnist_is_read_from_the_folder_of_the_environment(tmp_path, monkeypatch, mnist_files):
+    arrays, files = mnist_files
+    write(tmp_path / "mnist", files, monkeypatch, "MNIST")
+    monkeypatch.setenv(images.VARIABLE, str(tmp_path))
+    data = load("mnist")
+    assert np.array_equal(data.inputs[:6], arrays[0].astype(np.float32) / np.float32(255))
+    train, test = data.split()
+    assert (train.targets.tolist(), test.targets.tolist()) == ([0, 1, 2, 3, 4, 5], [9, 8, 7])
+
+
+def batch(rows: np.ndarray, labels: list[int]) -> bytes:
+    return pickle.dumps({b"data": rows, b"labels": labels}, protocol=2)
+
+
+def test_cifar_planes_become_channels(tmp_path, monkeypatch, rng):
+    files = {}
+    for number, name in enumerate(images.CIFAR10):
+        rows = rng.integers(0, 256, (2, 3072), dtype=np.uint8)
+        files[name] = batch(rows, [number, 9])
+        if number == 0:
+            first = rows
+    write(tmp_path, files, monkeypatch, "CIFAR10")
+    data = load("cifar10", tmp_path)
+    assert data.inputs.shape == (12, 32, 32, 3)
+    # green of row 5, column 7 of the second image
+    assert data.inputs[1, 5, 7, 1] == np.float32(first[1, 1024 + 32 * 5 + 7]) / np.float32(255)
+    assert data.official_train == 10
+    assert data.classes[data.targets[1]] == "truck"
+
+
+def test_a_batch_cannot_run_code(tmp_path, monkeypatch):
+    class Hostile:
+        def __reduce__(self):
+            return os.mkdir, (str(tmp_path / "made"),)
+
+    name = next(iter(images.CIFAR10))
+    write(tmp_path, {name: pickle.dumps(Hostile(), protocol=2)}, monkeypatch, "CIFAR10")
+    with pytest.raises(UsageError, match="a batch does not hold a"):
+        load("cifar10", tmp_path)
+    assert not (tmp_path / "made").exists()
+
+
+def test_a_missing_file_is_named_with_its_folder_and_never_replaced(tmp_path, monkeypatch):
+    monkeypatch.delenv(images.VARIABLE, raising=False)
+    with pytest.raises(UsageError, match="set DIFFKIT_DATA to the folder that holds mnist"):
+        load("mnist")
+    with pytest.raises(UsageError, match=r"train-images-idx3-ubyte.gz: No such file"):
+        load("mnist", tmp_path)
+
+
+def test_a_file_of_another_content_is_refused(tmp_path, monkeypatch, mnist_files):
+    _, files = mnist_files
+    write(tmp_path, files, monkeypatch, "MNIST")
+    name = "t10k-labels-idx1-ubyte.gz"
+    (tmp_path / name).write_bytes(gzip.compress(idx(np.zeros(3, np.uint8))))
+    with pytest.raises(UsageError, match=rf"{name} has the MD5 .* fetch it again"):
+        load("mnist", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "no IDX file"),
+        (b"\0\0\x0d\x01\0\0\0\1\0", "no IDX file"),
+        (b"\0\0\x08\x03\0\0", "ends within its head"),
+        (b"\0\0\x08\x01\0\0\0\x05\1\2", r"holds 2 bytes of values, not \(5,\)"),
+    ],
+)
+def test_a_damaged_idx_file_is_refused(data, said):
+    with pytest.raises(UsageError, match=said):
+        images._idx(data, "file")
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", pickle.dumps([1]), pickle.dumps({b"data": 1})])
+def test_a_damaged_batch_is_refused(data):
+    with pytest.raises(UsageError, match="no batch of CIFAR-10"):
+        images._batch(data, "data_batch_1")
