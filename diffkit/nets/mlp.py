@@ -1,12 +1,13 @@
-"""A multilayer perceptron that exposes its pre-activations to measurement (Flax NNX)."""
+"""Multilayer perceptrons (Flax NNX): one that exposes its pre-activations, one that is trained."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from diffkit.core.errors import UnknownNameError
+from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.nets.initialisers import initialiser
 
 ACTIVATIONS: Mapping[str, Callable[[jax.Array], jax.Array]] = {
@@ -88,3 +89,36 @@ class MLP(nnx.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         """The last pre-activation h_L."""
         return self.pre_activations(x)[-1]
+
+
+class Classifier(nnx.Module):
+    """Layers of any widths with an activation between them: logits of classes, or one number.
+
+    Args:
+        widths: n_0 (the inputs), the hidden widths, and the outputs; two or more.
+        activation_name: phi, a key of `ACTIVATIONS`.
+        initialiser_name: Initialiser of every layer; biases start at 0.
+        rngs: Random streams; "params" is used.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        activation_name: str,
+        initialiser_name: str = "he",
+        *,
+        rngs: nnx.Rngs,
+    ):
+        if len(widths) < 2:
+            raise UsageError(f"widths={tuple(widths)}; give the inputs and the outputs at least")
+        self.phi = activation(activation_name)
+        kernel = initialiser(initialiser_name).make()
+        self.layers = nnx.List(
+            nnx.Linear(n, m, kernel_init=kernel, rngs=rngs) for n, m in pairwise(widths)
+        )
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The outputs, (batch, n_L)."""
+        for layer in self.layers[:-1]:
+            x = self.phi(layer(x))
+        return self.layers[-1](x)

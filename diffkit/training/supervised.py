@@ -1,0 +1,285 @@
+r"""One supervised training loop: scanned over steps, vmapped over seeds and hyper-parameters.
+
+A module is split once into its parameters and the rest of its state; what runs is a plain function
+of these pytrees, compiled once.  (`nnx.jit` of a step splits and merges the module each time, which
+costs more than the step of a small network.)
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from flax import nnx
+
+from diffkit.core.errors import UsageError
+
+Array = Any
+#: Runs of one program on a CPU: XLA runs a small network on one core, so that blocks of runs go
+#: side by side.
+BLOCK = 8
+#: (module, inputs, targets) -> a number.
+Loss = Callable[[nnx.Module, Array, Array], Array]
+
+
+def cross_entropy(module: Any, inputs: Array, targets: Array) -> Array:
+    r"""Mean of $-\log \operatorname{softmax}(z)_y$, z the logits the module returns."""
+    return optax.softmax_cross_entropy_with_integer_labels(module(inputs), targets).mean()
+
+
+def squared_error(module: Any, inputs: Array, targets: Array) -> Array:
+    """Mean of (f(x) - y)^2, f of one output."""
+    found = module(inputs)
+    return jnp.mean((found.reshape(targets.shape) - targets) ** 2)
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Trained networks, one for each seed and setting.
+
+    Args:
+        graph: Structure of the module, the same for all.
+        params: Parameters, with a leading axis of runs.
+        rest: The other state (statistics, random streams), with the same axis.
+        losses: Loss of each step's batch before the step, (runs, steps).
+        seeds: Seed of each run.
+        settings: Hyper-parameters of each run, name -> (runs,).
+    """
+
+    graph: Any
+    params: Any
+    rest: Any
+    losses: np.ndarray
+    seeds: np.ndarray
+    settings: Mapping[str, np.ndarray]
+
+    def __len__(self) -> int:
+        return len(self.seeds)
+
+    def module(self, run: int) -> Any:
+        """The trained module of one run."""
+        if not -len(self) <= run < len(self):
+            raise UsageError(f"run {run} is none of the {len(self)} runs")
+        params, rest = jax.tree.map(lambda leaf: leaf[run], (self.params, self.rest))
+        return nnx.merge(self.graph, params, rest)
+
+    def evaluate(self, metric: Loss, inputs: Array, targets: Array) -> np.ndarray:
+        """A number of every run on some data, (runs,); modules are in evaluation mode."""
+
+        def one(params: Any, rest: Any) -> Array:
+            module = nnx.merge(self.graph, params, rest)
+            module.eval()
+            return metric(module, jnp.asarray(inputs), jnp.asarray(targets))
+
+        return np.asarray(jax.jit(jax.vmap(one))(self.params, self.rest))
+
+    def accuracy(self, inputs: Array, targets: Array) -> np.ndarray:
+        """Share of samples whose largest logit is that of their class, (runs,)."""
+        return self.evaluate(_accuracy, inputs, targets)
+
+    @cached_property
+    def has_diverged(self) -> np.ndarray:
+        """Which runs met a loss that is no finite number, (runs,)."""
+        return ~np.isfinite(self.losses).all(axis=1)
+
+
+def _accuracy(module: Any, inputs: Array, targets: Array) -> Array:
+    return jnp.mean(jnp.argmax(module(inputs), axis=-1) == targets)
+
+
+@dataclass(frozen=True, eq=False)
+class Trainer:
+    """A training program, compiled once for each shape of data and number of runs.
+
+    Args:
+        make: Builds the module from random streams.
+        optimiser: Builds the optimiser; takes the settings by name.
+        steps: Updates, >= 1.
+        batch: Samples of an update.
+        loss: What is minimised.
+    """
+
+    make: Callable[[nnx.Rngs], nnx.Module]
+    optimiser: Callable[..., optax.GradientTransformation]
+    steps: int
+    batch: int
+    loss: Loss = cross_entropy
+
+    def __call__(
+        self,
+        inputs: Array,
+        targets: Array,
+        seeds: Sequence[int] = (0,),
+        settings: Mapping[str, Sequence[float]] | None = None,
+    ) -> Fit:
+        """Train from every seed with every setting; see `fit`."""
+        inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
+        self._check(inputs, targets, seeds)
+        graph = self._graph  # a module without parameters is refused before anything is traced
+        numbers, chosen = _grid(seeds, settings or {})
+
+        def train(rows: np.ndarray) -> Any:
+            of_rows = {name: jnp.asarray(values[rows]) for name, values in chosen.items()}
+            found = self._program(jnp.asarray(numbers[rows]), of_rows, inputs, targets)
+            return jax.block_until_ready(found)
+
+        blocks = _blocks(len(numbers))
+        shapes = len(blocks[0]), inputs.shape, targets.shape
+        parts = _side_by_side(train, blocks, is_compiled=shapes in self._compiled)
+        self._compiled.add(shapes)
+        (params, rest), losses = _joined(parts, len(numbers))
+        return Fit(graph, params, rest, np.asarray(losses), numbers, chosen)
+
+    @cached_property
+    def _graph(self) -> Any:
+        """Structure of the module, found without computing any of its arrays."""
+        graph, params, _ = nnx.split(nnx.eval_shape(lambda: self.make(nnx.Rngs(0))), nnx.Param, ...)
+        if not jax.tree.leaves(params):
+            raise UsageError("the module has no nnx.Param to train")
+        return graph
+
+    @cached_property
+    def _compiled(self) -> set[Any]:
+        """Shapes that the program was compiled for."""
+        return set()
+
+    @cached_property
+    def _program(self) -> Callable[..., Any]:
+        return jax.jit(jax.vmap(self._run, (0, 0, None, None)))
+
+    def _run(
+        self, seed: Array, setting: Mapping[str, Array], inputs: Array, targets: Array
+    ) -> tuple[tuple[Any, Any], Array]:
+        """Trained state and losses of one run."""
+        of_weights, of_batches = jax.random.split(jax.random.key(seed))
+        _, params, rest = nnx.split(self.make(nnx.Rngs(of_weights)), nnx.Param, ...)
+        rule = self.optimiser(**setting)
+
+        def step(state: Any, rows: Array) -> Any:
+            params, rest, memory = state
+            (value, rest), slope = jax.value_and_grad(self._objective, has_aux=True)(
+                params, rest, inputs[rows], targets[rows]
+            )
+            update, memory = rule.update(slope, memory, params)
+            return (optax.apply_updates(params, update), rest, memory), value
+
+        rows = _batches(of_batches, len(targets), self.batch, self.steps)
+        (params, rest, _), losses = jax.lax.scan(step, (params, rest, rule.init(params)), rows)
+        return (params, rest), losses
+
+    def _objective(self, params: Any, rest: Any, inputs: Array, targets: Array) -> Any:
+        """The loss, and the state that the forward pass left (statistics, random streams)."""
+        module = nnx.merge(self._graph, params, rest, copy=True)
+        value = self.loss(module, inputs, targets)
+        return value, nnx.split(module, nnx.Param, ...)[2]
+
+    def _check(self, inputs: Array, targets: Array, seeds: Sequence[int]) -> None:
+        if inputs.shape[:1] != targets.shape[:1]:
+            raise UsageError(f"{len(inputs)} inputs and {len(targets)} targets; give as many")
+        if self.steps < 1:
+            raise UsageError(f"steps={self.steps}; give 1 or more")
+        if not 1 <= self.batch <= len(targets):
+            raise UsageError(f"batch={self.batch}; a batch has 1 to {len(targets)} samples")
+        if not len(seeds) or len(set(seeds)) < len(seeds) or min(seeds) < 0:
+            raise UsageError(f"seeds={tuple(seeds)}; give whole numbers >= 0, all different")
+
+
+def fit(
+    make: Callable[[nnx.Rngs], nnx.Module],
+    inputs: Array,
+    targets: Array,
+    optimiser: Callable[..., optax.GradientTransformation],
+    *,
+    steps: int,
+    batch: int,
+    seeds: Sequence[int] = (0,),
+    settings: Mapping[str, Sequence[float]] | None = None,
+    loss: Loss = cross_entropy,
+) -> Fit:
+    """Train a network from every seed with every setting of the optimiser, all at once.
+
+    Every epoch is a new shuffling; a batch never holds a sample twice, and samples that do not
+    fill a batch are left out of their epoch.  A run's numbers depend on its seed and setting
+    alone, rounding aside, not on what is trained beside it.
+
+    Args:
+        make: Builds the module from random streams.
+        inputs: Samples, (N, ...).
+        targets: Classes or numbers, (N,).
+        optimiser: Builds the optimiser; takes the settings by name.
+        steps: Updates, >= 1.
+        batch: Samples of an update, 1 to N.
+        seeds: Whole numbers >= 0, all different.
+        settings: Hyper-parameter -> values; the runs are all combinations with the seeds, the
+            seeds varying fastest.
+        loss: What is minimised.
+
+    Raises:
+        UsageError: a number outside of its range, or no floating-point parameter.
+
+    >>> from diffkit.nets.mlp import Classifier
+    >>> from diffkit.problems.synthetic import xor
+    >>> data = xor(64)
+    >>> found = fit(
+    ...     lambda rngs: Classifier((2, 8, 2), "tanh", rngs=rngs),
+    ...     data.inputs, data.targets, optax.adam, steps=200, batch=32,
+    ...     seeds=(0, 1), settings={"learning_rate": (0.001, 0.03)},
+    ... )
+    >>> found.losses.shape, found.accuracy(data.inputs, data.targets)[2:].min().item()
+    ((4, 200), 1.0)
+    """
+    return Trainer(make, optimiser, steps, batch, loss)(inputs, targets, seeds, settings)
+
+
+def _batches(key: Array, samples: int, batch: int, steps: int) -> Array:
+    """Rows of every step's batch, (steps, batch): one shuffling an epoch."""
+    in_epoch = samples // batch
+    epochs = -(-steps // in_epoch)
+    orders = jax.vmap(lambda k: jax.random.permutation(k, samples))(jax.random.split(key, epochs))
+    return orders[:, : in_epoch * batch].reshape(-1, batch)[:steps]
+
+
+def _blocks(runs: int) -> list[np.ndarray]:
+    """Rows of runs that are trained as one program: all of them, or a few on a CPU.
+
+    The blocks are of one size, so that they share a compiled program; the last run fills the rest.
+    """
+    if jax.default_backend() != "cpu" or runs <= BLOCK:
+        return [np.arange(runs)]
+    count = -(-runs // BLOCK)
+    size = -(-runs // count)
+    return list(np.minimum(np.arange(count * size), runs - 1).reshape(count, size))
+
+
+def _side_by_side(
+    train: Callable[[np.ndarray], Any], blocks: Sequence[np.ndarray], *, is_compiled: bool
+) -> list[Any]:
+    """The blocks, one for each core; the first alone where it has to be compiled."""
+    alone = [] if is_compiled and len(blocks) > 1 else [train(blocks[0])]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return [*alone, *pool.map(train, blocks[len(alone) :])]
+
+
+def _joined(parts: Sequence[Any], runs: int) -> Any:
+    if len(parts) == 1:
+        return parts[0]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves)[:runs], *parts)
+
+
+def _grid(
+    seeds: Sequence[int], settings: Mapping[str, Sequence[float]]
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Seed and hyper-parameters of every run."""
+    if any(len(values) == 0 for values in settings.values()):
+        raise UsageError("a setting has no value; give one or more")
+    axes = np.meshgrid(
+        *(np.asarray(v) for v in settings.values()), np.asarray(seeds), indexing="ij"
+    )
+    flat = [axis.ravel() for axis in axes]
+    return flat[-1], dict(zip(settings, flat, strict=False))
