@@ -1,6 +1,6 @@
 r"""Are two nodes equal?  Equal normal forms, or identity testing with a stated error.
 
-Identity testing evaluates both sides at random points modulo a prime (Schwartz 1980; Zippel
+Identity testing evaluates both sides at random points modulo random primes (Schwartz 1980; Zippel
 1979).  What is no polynomial is an atom: a pseudo-random residue that depends only on the
 function and its argument, so equal arguments give equal atoms.  Laws that hold between atoms are
 built in (exp(u + v) = exp u exp v, sqrt(u)^2 = u, sin^2 + cos^2 = 1, sign and step); others are
@@ -19,10 +19,11 @@ import numpy as np
 import sympy as sp
 
 from diffkit.numeric import modular
-from diffkit.numeric.modular import PRIME, NotASquare, Singular
+from diffkit.numeric.modular import SMALLEST, NotASquare, Singular
 from diffkit.tensor.degrees import degree
 from diffkit.tensor.designed import designed, orthogonal
 from diffkit.tensor.evaluate import indicator_array
+from diffkit.tensor.limits import UNLIMITED, Inconclusive, Limit, moderate
 from diffkit.tensor.nodes import (
     Add,
     Affine,
@@ -55,31 +56,6 @@ MOST_DRAWS, MOST_ROOT_DRAWS = 60, 600
 MOST_ENTRIES = 4_000_000
 #: exp(c u) is a whole power of the atom exp(u / PARTS) for c a multiple of 1/PARTS.
 PARTS = 24
-
-
-class Inconclusive(Exception):
-    """Identity testing cannot be carried out for this formula."""
-
-
-@dataclass(frozen=True)
-class _Limit:
-    """How long identity testing may take.
-
-    Args:
-        seconds: This long.
-        deadline: Until this time of the monotonic clock.
-    """
-
-    seconds: float = inf
-    deadline: float = inf
-
-    def check(self) -> None:
-        """Raise where time is up."""
-        if monotonic() > self.deadline:
-            raise Inconclusive(f"it was not finished within {self.seconds:g} s")
-
-
-_UNLIMITED = _Limit()
 
 
 @dataclass(frozen=True)
@@ -115,7 +91,7 @@ def prove_equal_nodes(
         sizes: Value of size symbols in coefficients.
         seconds: After this time the identity test is given up; it is asked between nodes.
     """
-    limit = _Limit(seconds, monotonic() + seconds)
+    limit = Limit(seconds, monotonic() + seconds)
     if left.shape != right.shape:
         return Equality(False, f"shapes {left.shape} and {right.shape} differ", differs=True)
     if sizes:
@@ -150,9 +126,7 @@ def agree_exactly(left: Node, right: Node, sizes: Mapping[str, int]) -> bool:
         return False
 
 
-def _test(
-    left: Node, right: Node, sizes: Mapping[str, int], limit: _Limit = _UNLIMITED
-) -> Equality:
+def _test(left: Node, right: Node, sizes: Mapping[str, int], limit: Limit = UNLIMITED) -> Equality:
     """Test with roots as atoms, and then with the roots that exist modulo the prime."""
     order = list(topological(left, right))
     if sum(int(np.prod(n.shape, dtype=np.int64)) for n in order) > MOST_ENTRIES:
@@ -177,7 +151,7 @@ class _Trials:
         left: Node,
         right: Node,
         sizes: Mapping[str, int],
-        limit: _Limit,
+        limit: Limit,
     ) -> None:
         self.order, self.left, self.right, self.sizes = order, left, right, sizes
         self.limit = limit
@@ -201,7 +175,8 @@ class _Trials:
             finally:
                 self.has_roots |= draw.met_roots
             if np.any(a != b):
-                if draw.has_atoms:
+                # a root is one of two residues: sides that differ there may be equal all the same
+                if draw.has_atoms or draw.met_roots:
                     return Equality(
                         False, "identity testing knows no law that makes the sides equal"
                     )
@@ -214,8 +189,8 @@ class _Trials:
     def proved(self, passed: int, takes_roots: bool) -> Equality:
         """The sides agreed at so many points."""
         bound = min(degree(self.left) + degree(self.right), 10**8)
-        error = (bound / PRIME) ** TRIALS + (2.0**-passed if takes_roots else 0.0)
-        method = f"identity testing at {passed} points modulo 2^31 - 1"
+        error = (bound / SMALLEST) ** TRIALS + (2.0**-passed if takes_roots else 0.0)
+        method = f"identity testing at {passed} points, each modulo another prime near 2^31"
         return Equality(True, f"{method}, wrong with probability < {error:.0e}", error)
 
 
@@ -230,13 +205,16 @@ class _Draw:
     """One random point: values of inputs, and an atom for every function and argument."""
 
     def __init__(
-        self, seed: int, sizes: Mapping[str, int], keeps_roots: bool, limit: _Limit
+        self, seed: int, sizes: Mapping[str, int], keeps_roots: bool, limit: Limit
     ) -> None:
         self.seed = seed
         self.limit = limit
         self.sizes = sizes
         self.keeps_roots = keeps_roots
         self.random = np.random.default_rng(seed)
+        #: Another prime for each point: what holds modulo one of them by chance fails elsewhere.
+        self.field = modular.drawn(seed)
+        self.programs: dict[Any, int] = {}
         self.known: dict[Node, Array] = {}
         self.has_atoms = False
         #: Whether a root occurs, and whether the values rest on signs drawn at random.
@@ -244,7 +222,7 @@ class _Draw:
 
     def values(self, order: Sequence[Node], *roots: Node) -> list[Array]:
         """The values of the roots."""
-        self.known.update(designed(order, self.uniform))
+        self.known.update(designed(order, self))
         for node in order:
             if node not in self.known:
                 self.limit.check()
@@ -255,7 +233,7 @@ class _Draw:
 
     def uniform(self, shape: Sequence[int]) -> Array:
         """Random residues, none 0."""
-        return self.random.integers(1, PRIME, size=tuple(shape), dtype=np.int64)
+        return self.random.integers(1, self.field.prime, size=tuple(shape), dtype=np.int64)
 
     def input(self, node: Var) -> Array:
         """A random value within the declared facts."""
@@ -265,18 +243,20 @@ class _Draw:
         facts = node.facts
         if facts & {"symmetric", "spd"}:
             lower = np.tril(drawn)
-            return (lower + np.swapaxes(np.tril(drawn, -1), -1, -2)) % PRIME
+            return (lower + np.swapaxes(np.tril(drawn, -1), -1, -2)) % self.field.prime
         if "orthogonal" in facts:
             # reflections too: det = 1 holds for rotations alone
             self.takes_roots = True
             sign = int(self.random.integers(2))
-            drawn = orthogonal(node.shape[-1], self.uniform)
-            drawn[..., 0, :] = drawn[..., 0, :] * (PRIME - 1 if sign else 1) % PRIME
+            drawn = orthogonal(node.shape[-1], self)
+            drawn[..., 0, :] = (
+                drawn[..., 0, :] * (self.field.prime - 1 if sign else 1) % self.field.prime
+            )
             return drawn
         if "triangular" in facts:
             return np.tril(drawn)
         if "simplex" in facts:
-            drawn[..., -1] = (1 - drawn[..., :-1].sum(axis=-1)) % PRIME
+            drawn[..., -1] = (1 - drawn[..., :-1].sum(axis=-1)) % self.field.prime
             return drawn
         if "one_hot" in facts:
             raise Inconclusive(f"{node.name} takes finitely many values")
@@ -308,7 +288,9 @@ class _Draw:
             case LinOp():
                 return self.matrix(node, operands[0])
             case Opaque():
-                name = f"{node.payload}|{node.index}"
+                # equal programs have one number; their text alone may leave something out
+                number = self.programs.setdefault(node.payload, len(self.programs))
+                name = f"{node.payload}|{number}|{node.index}"
                 return self.array_atom(name, operands, node.shape)
         raise Inconclusive(f"{type(node).__name__} has no value modulo a prime")
 
@@ -324,7 +306,7 @@ class _Draw:
         for c, x, axes in node.terms:
             named = {s: self.sizes[s.name] for s in c.free_symbols if s.name in self.sizes}
             factor = self.constant(c.subs(named) if named else c)
-            total = (total + factor * self.lay(self.known[x], axes, node.shape)) % PRIME
+            total = (total + factor * self.lay(self.known[x], axes, node.shape)) % self.field.prime
         return total
 
     @staticmethod
@@ -355,7 +337,7 @@ class _Draw:
             if x not in self.known:
                 self.known[x] = self.value(x)
             pairs.append((self.known[x], labels))
-        return modular.contract(pairs, node.out, node.sizes)
+        return self.field.contract(pairs, node.out, node.sizes)
 
     def choice(self, node: Select, operands: Sequence[Array]) -> Array:
         """A choice, as one kernel where everything in it depends on one array."""
@@ -365,7 +347,7 @@ class _Draw:
         which, yes, no = (
             self.lay(x, a, node.shape) for x, a in zip(operands, node.axes, strict=True)
         )
-        return np.broadcast_to((which * yes + (1 - which) * no) % PRIME, node.shape)
+        return np.broadcast_to((which * yes + (1 - which) * no) % self.field.prime, node.shape)
 
     def reduction(self, node: Reduce, x: Array) -> Array:
         """A product is computed; a maximum and a logsumexp are atoms of their entries."""
@@ -373,7 +355,7 @@ class _Draw:
             result = np.ones(node.shape, dtype=np.int64)
             moved = np.moveaxis(x, node.axes, range(len(node.axes)))
             for part in moved.reshape(-1, *node.shape):
-                result = result * part % PRIME
+                result = result * part % self.field.prime
             return result
         if node.kind == "logsumexp":
             return self.logarithm(self.sum_of_exponentials(node))
@@ -386,7 +368,7 @@ class _Draw:
         (operand,) = node.operands
         everything = tuple(range(len(operand.shape)))
         value = self.exponential_of(operand, sp.S.One, everything, operand.shape)
-        return value.sum(axis=node.axes) % PRIME
+        return value.sum(axis=node.axes) % self.field.prime
 
     def matrix(self, node: LinOp, x: Array) -> Array:
         """A function of matrices: rational ones are computed, others are atoms."""
@@ -394,28 +376,30 @@ class _Draw:
         transposed = np.swapaxes(x, -1, -2) if x.ndim > 1 else x
         match node.kind:
             case "inv":
-                return modular.inverse(x)
+                return self.field.inverse(x)
             case "det":
-                return modular.determinant(x)
+                return self.field.determinant(x)
             case "logabsdet":
-                return self.logarithm(modular.determinant(x))
+                return self.logarithm(self.field.determinant(x))
             case "power":
                 result = x
                 for _ in range(node.params[0] - 1):
-                    result = modular.matmul(result, x)
+                    result = self.field.matmul(result, x)
                 return result
             case "pinv":
                 if rows >= columns:
-                    gram = modular.inverse(modular.matmul(transposed, x))
-                    return modular.matmul(gram, transposed)
-                gram = modular.inverse(modular.matmul(x, transposed))
-                return modular.matmul(transposed, gram)
+                    gram = self.field.inverse(self.field.matmul(transposed, x))
+                    return self.field.matmul(gram, transposed)
+                gram = self.field.inverse(self.field.matmul(x, transposed))
+                return self.field.matmul(transposed, gram)
             case "cholesky":
                 self.met_roots = self.takes_roots = True
-                half = (PRIME + 1) // 2
-                return modular.cholesky((x + transposed) % PRIME * half % PRIME)
+                half = (self.field.prime + 1) // 2
+                return self.field.cholesky(
+                    (x + transposed) % self.field.prime * half % self.field.prime
+                )
             case "inverse_gaps":
-                return modular.inverse_gaps(x)
+                return self.field.inverse_gaps(x)
         return self.array_atom(f"{node.kind}{node.params}", [x], node.shape)
 
     def array_atom(self, name: str, operands: Sequence[Array], shape: Sequence[int]) -> Array:
@@ -424,14 +408,16 @@ class _Draw:
         key = _stable_hash(name) ^ self.seed
         for x in operands:
             key = _stable_hash(f"{key}|{x.shape}|{x.tobytes().hex()}")
-        return np.random.default_rng(key).integers(1, PRIME, size=tuple(shape), dtype=np.int64)
+        return np.random.default_rng(key).integers(
+            1, self.field.prime, size=tuple(shape), dtype=np.int64
+        )
 
     # scalars --------------------------------------------------------------------------------------
 
     def atom(self, name: str, *arguments: Array) -> Array:
         """A random residue per entry that depends on a function and its arguments."""
         self.has_atoms = True
-        return modular.hashed(_stable_hash(f"{self.seed}|{name}"), *arguments)
+        return self.field.hashed(_stable_hash(f"{self.seed}|{name}"), *arguments)
 
     def scalar(self, expr: sp.Basic, scope: Mapping[sp.Symbol, "_Argument"]) -> Array:
         """A scalar expression at residues of its symbols."""
@@ -439,19 +425,19 @@ class _Draw:
             if expr in scope:
                 return scope[expr].value
             if expr.name in self.sizes:
-                return np.int64(self.sizes[expr.name] % PRIME)
+                return np.int64(self.sizes[expr.name] % self.field.prime)
             raise Inconclusive(f"the size {expr} has no value")
         if isinstance(expr, sp.Rational):
-            return np.int64(modular.rational(int(expr.p), int(expr.q)))
+            return np.int64(self.field.rational(int(expr.p), int(expr.q)))
         if isinstance(expr, sp.Add):
             total: Array = np.int64(0)
             for arg in expr.args:
-                total = (total + self.scalar(arg, scope)) % PRIME
+                total = (total + self.scalar(arg, scope)) % self.field.prime
             return total
         if isinstance(expr, sp.Mul):
             result: Array = np.int64(1)
             for arg in expr.args:
-                result = result * self.scalar(arg, scope) % PRIME
+                result = result * self.scalar(arg, scope) % self.field.prime
             return result
         if isinstance(expr, sp.exp):
             return self.exponential(expr.args[0], scope)
@@ -473,10 +459,10 @@ class _Draw:
         """A whole power, a root, or an atom."""
         base = self.scalar(expr.base, scope)
         if expr.exp.is_Integer:
-            return modular.power(base, int(expr.exp))
+            return self.field.power(base, moderate(int(expr.exp)))
         if expr.exp.is_Rational:
             p, q = int(expr.exp.p), int(expr.exp.q)
-            return modular.power(self.root(base, q), p)
+            return self.field.power(self.root(base, q), moderate(p))
         exponent = self.scalar(expr.exp, scope)
         return self.atom("pow", base, exponent)
 
@@ -486,7 +472,7 @@ class _Draw:
         if self.keeps_roots and q & (q - 1) == 0:
             self.takes_roots = True
             while q > 1:
-                base, q = modular.root(base), q // 2
+                base, q = self.field.root(base), q // 2
             return base
         return self.atom(f"root{q}", base)
 
@@ -503,13 +489,15 @@ class _Draw:
                 part = self.raised(self.scalar(rest.args[0], scope), c)
             else:
                 part = self.exponential_atom(self.scalar(rest, scope), c)
-            result = result * part % PRIME
+            result = result * part % self.field.prime
         return result
 
     def raised(self, base: Array, c: sp.Expr) -> Array:
         if c.is_Integer:
-            return modular.power(base, int(c))
-        return modular.power(self.root(base, int(c.q)), int(c.p))
+            return self.field.power(base, moderate(int(c)))
+        if c.is_Rational:
+            return self.field.power(self.root(base, int(c.q)), moderate(int(c.p)))
+        return self.atom("pow", base, np.int64(self.constant(c)))
 
     def exponential_of(
         self, node: Node, c: sp.Expr, axes: Sequence[int], shape: Sequence[int]
@@ -519,7 +507,7 @@ class _Draw:
             result: Array = np.ones((1,) * len(shape), dtype=np.int64)
             for inner, x, places in node.terms:
                 where = tuple(axes[k] for k in places)
-                result = result * self.exponential_of(x, c * inner, where, shape) % PRIME
+                result = result * self.exponential_of(x, c * inner, where, shape) % self.field.prime
             return np.broadcast_to(result, shape) if not node.operands else result
         if isinstance(node, Const) and not node.shape:
             (value,) = node.values
@@ -540,48 +528,52 @@ class _Draw:
         """exp(c u) as a power of one atom per |u|."""
         count = c * PARTS
         if not count.is_Integer:
-            value = value * self.constant(c) % PRIME
+            value = value * self.constant(c) % self.field.prime
             count = sp.Integer(PARTS)
-        value = np.asarray(value, dtype=np.int64) % PRIME
-        is_low = value <= PRIME // 2
-        base = self.atom("exp", np.where(is_low, value, PRIME - value))
+        moderate(int(count))
+        value = np.asarray(value, dtype=np.int64) % self.field.prime
+        is_low = value <= self.field.prime // 2
+        base = self.atom("exp", np.where(is_low, value, self.field.prime - value))
         base = np.where(value == 0, 1, base)
-        up = modular.power(base, int(count))
-        down = modular.power(base, -int(count))
+        up = self.field.power(base, int(count))
+        down = self.field.power(base, -int(count))
         return np.where(is_low, up, down)
 
     def logarithm(self, value: Array) -> Array:
         """log|u|: log(1/u) = -log u and log|-u| = log|u|."""
-        value = np.asarray(value, dtype=np.int64) % PRIME
+        value = np.asarray(value, dtype=np.int64) % self.field.prime
         if np.any(value == 0):
             raise Singular("log 0")
-        inverse = modular.power(value, -1)
-        plain = np.minimum(value, PRIME - value)
-        turned = np.minimum(inverse, PRIME - inverse)
+        inverse = self.field.power(value, -1)
+        plain = np.minimum(value, self.field.prime - value)
+        turned = np.minimum(inverse, self.field.prime - inverse)
         found = self.atom("log", np.minimum(plain, turned))
         found = np.where(plain == 1, 0, found)
-        return np.where(plain <= turned, found, PRIME - found) % PRIME
+        return np.where(plain <= turned, found, self.field.prime - found) % self.field.prime
 
     def step(self, gap: Array) -> Array:
         """Return the truth of gap > 0: one atom per |gap|, and that of -gap its complement."""
-        gap = np.asarray(gap, dtype=np.int64) % PRIME
-        is_low = gap <= PRIME // 2
-        found = self.atom("step", np.where(is_low, gap, PRIME - gap))
-        return np.where(is_low, found, (1 - found) % PRIME)
+        gap = np.asarray(gap, dtype=np.int64) % self.field.prime
+        is_low = gap <= self.field.prime // 2
+        found = self.atom("step", np.where(is_low, gap, self.field.prime - gap))
+        return np.where(is_low, found, (1 - found) % self.field.prime)
 
     def odd(self, name: str, value: Array) -> Array:
         """An atom with f(-u) = -f(u)."""
-        value = np.asarray(value, dtype=np.int64) % PRIME
-        is_low = value <= PRIME // 2
-        found = self.atom(name, np.where(is_low, value, PRIME - value))
+        value = np.asarray(value, dtype=np.int64) % self.field.prime
+        is_low = value <= self.field.prime // 2
+        found = self.atom(name, np.where(is_low, value, self.field.prime - value))
         found = np.where(value == 0, 0, found)
-        return np.where(is_low, found, PRIME - found) % PRIME
+        return np.where(is_low, found, self.field.prime - found) % self.field.prime
 
     def circle(self, value: Array) -> tuple[Array, Array]:
         """cos and sin as a rational point of the circle."""
         t = self.odd("tan of the half", value)
-        below = modular.power((1 + t * t) % PRIME, -1)
-        return (1 - t * t) % PRIME * below % PRIME, 2 * t % PRIME * below % PRIME
+        below = self.field.power((1 + t * t) % self.field.prime, -1)
+        return (
+            (1 - t * t) % self.field.prime * below % self.field.prime,
+            2 * t % self.field.prime * below % self.field.prime,
+        )
 
 
 @dataclass(frozen=True, eq=False)

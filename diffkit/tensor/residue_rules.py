@@ -13,8 +13,6 @@ import numpy as np
 import sympy as sp
 from sympy.core.relational import Relational
 
-from diffkit.numeric import modular
-from diffkit.numeric.modular import PRIME
 from diffkit.symbolic.vocabulary import FUNCTIONS, definition
 from diffkit.tensor.regions import by_regions
 
@@ -43,23 +41,27 @@ def _piecewise(draw: Any, expr: sp.Piecewise, scope: Mapping[sp.Symbol, Any]) ->
     open_: Array = np.int64(1)
     for value, condition in expr.args:
         holds = draw.scalar(condition, scope)
-        result = (result + open_ * holds % PRIME * draw.scalar(value, scope)) % PRIME
-        open_ = open_ * (1 - holds) % PRIME
+        result = (
+            result + open_ * holds % draw.field.prime * draw.scalar(value, scope)
+        ) % draw.field.prime
+        open_ = open_ * (1 - holds) % draw.field.prime
     return result
 
 
 def _gap(draw: Any, left: sp.Expr, right: sp.Expr, scope: Any) -> Array:
-    return (draw.scalar(left, scope) - draw.scalar(right, scope)) % PRIME
+    return (draw.scalar(left, scope) - draw.scalar(right, scope)) % draw.field.prime
 
 
 def _relation(draw: Any, expr: Relational, scope: Any) -> Array:
     gap = _gap(draw, expr.lhs, expr.rhs, scope)
     if isinstance(expr, sp.Eq | sp.Ne):
         value = np.asarray(gap)
-        found = np.where(value == 0, 1, draw.atom("eq", np.minimum(value, PRIME - value)))
-        return found if isinstance(expr, sp.Eq) else (1 - found) % PRIME
+        found = np.where(
+            value == 0, 1, draw.atom("eq", np.minimum(value, draw.field.prime - value))
+        )
+        return found if isinstance(expr, sp.Eq) else (1 - found) % draw.field.prime
     is_less = isinstance(expr, sp.StrictLessThan | sp.LessThan)
-    return draw.step((-gap if is_less else gap) % PRIME)
+    return draw.step((-gap if is_less else gap) % draw.field.prime)
 
 
 def _extreme(is_max: bool) -> Rule:
@@ -69,20 +71,20 @@ def _extreme(is_max: bool) -> Rule:
             ordered = np.sort(np.stack(np.broadcast_arrays(*values)), axis=0)
             return draw.atom("max" if is_max else "min", *ordered)
         a, b = (draw.scalar(arg, scope) for arg in expr.args)
-        gap = (a - b) % PRIME
-        chosen = draw.step(gap if is_max else (-gap) % PRIME)
-        return (b + gap * chosen) % PRIME
+        gap = (a - b) % draw.field.prime
+        chosen = draw.step(gap if is_max else (-gap) % draw.field.prime)
+        return (b + gap * chosen) % draw.field.prime
 
     return rule
 
 
 def _sign(draw: Any, expr: Any, scope: Any) -> Array:
-    return (2 * draw.step(draw.scalar(expr.args[0], scope)) - 1) % PRIME
+    return (2 * draw.step(draw.scalar(expr.args[0], scope)) - 1) % draw.field.prime
 
 
 def _abs(draw: Any, expr: Any, scope: Any) -> Array:
     value = draw.scalar(expr.args[0], scope)
-    return value * ((2 * draw.step(value) - 1) % PRIME) % PRIME
+    return value * ((2 * draw.step(value) - 1) % draw.field.prime) % draw.field.prime
 
 
 def _log(draw: Any, expr: Any, scope: Any) -> Array:
@@ -99,30 +101,30 @@ def _sin(draw: Any, expr: Any, scope: Any) -> Array:
 
 def _tan(draw: Any, expr: Any, scope: Any) -> Array:
     cos, sin = draw.circle(draw.scalar(expr.args[0], scope))
-    return sin * modular.power(cos, -1) % PRIME
+    return sin * draw.field.power(cos, -1) % draw.field.prime
 
 
 def _and(draw: Any, expr: Any, scope: Any) -> Array:
     result: Array = np.int64(1)
     for arg in expr.args:
-        result = result * draw.scalar(arg, scope) % PRIME
+        result = result * draw.scalar(arg, scope) % draw.field.prime
     return result
 
 
 def _or(draw: Any, expr: Any, scope: Any) -> Array:
     missed: Array = np.int64(1)
     for arg in expr.args:
-        missed = missed * ((1 - draw.scalar(arg, scope)) % PRIME) % PRIME
-    return (1 - missed) % PRIME
+        missed = missed * ((1 - draw.scalar(arg, scope)) % draw.field.prime) % draw.field.prime
+    return (1 - missed) % draw.field.prime
 
 
 def _not(draw: Any, expr: Any, scope: Any) -> Array:
-    return (1 - draw.scalar(expr.args[0], scope)) % PRIME
+    return (1 - draw.scalar(expr.args[0], scope)) % draw.field.prime
 
 
 def _ite(draw: Any, expr: Any, scope: Any) -> Array:
     which, yes, no = (draw.scalar(arg, scope) for arg in expr.args)
-    return (which * yes + (1 - which) * no) % PRIME
+    return (which * yes + (1 - which) * no) % draw.field.prime
 
 
 def _odd(name: str) -> Rule:
@@ -130,7 +132,7 @@ def _odd(name: str) -> Rule:
 
 
 def _erfc(draw: Any, expr: Any, scope: Any) -> Array:
-    return (1 - draw.odd("erf", draw.scalar(expr.args[0], scope))) % PRIME
+    return (1 - draw.odd("erf", draw.scalar(expr.args[0], scope))) % draw.field.prime
 
 
 RULES: dict[Any, Rule] = {

@@ -163,6 +163,52 @@ def test_shapes_are_compared_first():
     assert not prove_equal_nodes(v.dense(x), v.dense(v.total(x))).is_equal
 
 
+squares_sum, other_sum = v.total(v.multiply(x, x)), v.total(v.multiply(y, y))
+MERSENNE = 2**31 - 1
+
+
+@pytest.mark.parametrize("factor", [2, 3, 5, 6, 7, 22])
+def test_the_root_of_a_number_is_its_positive_root(factor):
+    """A residue has two roots, and the one that is a square need not be the positive number."""
+    root = v.power(v.add(v.scale(factor**2, squares_sum), v.scale(factor**2, other_sum)), sp.S.Half)
+    right = v.scale(factor, v.power(v.add(squares_sum, other_sum), sp.S.Half))
+    assert prove_equal_nodes(v.dense(root), v.dense(right)).is_equal
+    wrong = prove_equal_nodes(v.dense(root), v.dense(v.scale(-1, right)))
+    assert not wrong.is_equal
+
+
+def test_sides_with_roots_are_never_said_to_differ():
+    # sqrt(29^2 w) = 29 sqrt(w), but modulo many primes 29 is no square
+    left = v.power(v.scale(29**2, squares_sum), sp.S.Half)
+    right = v.scale(29, v.power(squares_sum, sp.S.Half))
+    assert not prove_equal_nodes(v.dense(left), v.dense(right)).differs
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (v.scale(MERSENNE + 1, x), x),
+        (v.scale(sp.Rational(MERSENNE, 10**26), x), v.scale(0, x)),
+        (v.add(x, v.scale(sp.Rational(7, MERSENNE), y)), x),
+        (v.power(x, MERSENNE), x),
+        (exp(v.scale(sp.Rational(MERSENNE - 1, 24) + 1, x)), exp(x)),
+        (exp(v.scale(sp.Rational(-(MERSENNE - 1), 48), x)), exp(v.scale(-(MERSENNE - 1) // 16, x))),
+    ],
+    ids=str,
+)
+def test_a_number_that_one_prime_divides_is_not_taken_for_zero(left, right):
+    left, right = (v.dense(v.broadcast_to(side, (5,))) for side in (left, right))
+    assert not prove_equal_nodes(left, right).is_equal
+
+
+def test_an_irrational_power_of_a_sum_of_exponentials_is_an_atom():
+    total = v.expand(v.reduce("logsumexp", x, [0]), 0)
+    power = kernel(lambda a: sp.exp(sp.pi * a))(total)
+    assert prove_equal_nodes(v.dense(power), v.dense(power)).is_equal
+    other = kernel(lambda a: sp.exp(sp.sqrt(10) * a))(total)
+    assert not _test(v.dense(power), v.dense(other), {}).is_equal
+
+
 def test_a_test_that_takes_too_long_is_given_up_with_the_reason():
     left, right = map(v.dense, EQUAL["tanh by exp"])
     found = prove_equal_nodes(left, right, seconds=0.0)

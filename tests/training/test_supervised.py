@@ -183,8 +183,8 @@ def test_a_training_that_cannot_be_is_refused(change, said):
 def test_other_refusals():
     with pytest.raises(UsageError, match="2 inputs and 3 targets"):
         fit(net, np.zeros((2, 2)), np.zeros(3, int), lambda: optax.sgd(0.1), **GOOD)
+    drop = lambda rngs: nnx.Dropout(0.5, rngs=rngs)
     with pytest.raises(UsageError, match=r"no nnx\.Param"):
-        drop = lambda rngs: nnx.Dropout(0.5, rngs=rngs)
         fit(drop, XOR.inputs, XOR.targets, lambda: optax.sgd(0.1), **GOOD)
     found = fit(net, XOR.inputs, XOR.targets, lambda: optax.sgd(0.1), **GOOD)
     with pytest.raises(UsageError, match="none of the 1 runs"):
