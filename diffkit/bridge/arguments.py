@@ -34,6 +34,7 @@ USER_ERRORS = (
     RuntimeError,
     AssertionError,
     OSError,
+    EOFError,
     MemoryError,
 )
 

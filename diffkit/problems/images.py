@@ -1,15 +1,15 @@
 """MNIST and CIFAR-10 from their publishers' own files, checked by checksum before they are read.
 
 Nothing is downloaded and nothing stands in for a file that is not there.  The files lie in
-`$DIFFKIT_DATA/mnist` and `$DIFFKIT_DATA/cifar-10-batches-py`, or in a folder that is given.
+`$DIFFKIT_DATA/mnist` and `$DIFFKIT_DATA/cifar10`, or in a folder that is given.
 """
 
 import gzip
 import hashlib
 import io
 import os
-import pickle
 import struct
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,21 +22,20 @@ from diffkit.problems.dataset import Dataset
 #: Environment variable that names the folder of all data sets.
 VARIABLE = "DIFFKIT_DATA"
 
-#: File -> MD5 that the publishers and torchvision give.
+#: File -> MD5 that the publishers give, or torchvision.
 MNIST: Mapping[str, str] = {
     "train-images-idx3-ubyte.gz": "f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "d53e105ee54ea40749a09fcbcd1e9432",
     "t10k-images-idx3-ubyte.gz": "9fb629c4189551a2d022fa330f9573f3",
     "t10k-labels-idx1-ubyte.gz": "ec29112dd5afa0611ce80d1b7f02629c",
 }
-CIFAR10: Mapping[str, str] = {
-    "data_batch_1": "c99cafc152244af753f735de768cd75f",
-    "data_batch_2": "d4bba439e000b95fd0a9bffe97cbabec",
-    "data_batch_3": "54ebc095f3ab1f0389bbae665268c751",
-    "data_batch_4": "634d18415352ddfa80567beed471001a",
-    "data_batch_5": "482c414d41f54cd18b22e5b47cb7c3cb",
-    "test_batch": "40351d587109b95175f43aff81a1287e",
-}
+CIFAR10: Mapping[str, str] = {"cifar-10-binary.tar.gz": "c32a1d4ab5d03f1284b67883e8d87530"}
+#: Files of the archive: 10,000 records each, a label and 3 planes of 32x32 bytes.
+CIFAR10_MEMBERS = tuple(
+    f"cifar-10-batches-bin/{name}.bin"
+    for name in (*(f"data_batch_{k}" for k in range(1, 6)), "test_batch")
+)
+_RECORD = 1 + 3 * 32 * 32
 CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
 _IDX_TYPES = {0x08: np.dtype(np.uint8)}
 
@@ -63,21 +62,24 @@ def mnist(folder: str | Path | None = None) -> Dataset:
 def cifar10(folder: str | Path | None = None) -> Dataset:
     """CIFAR-10: 50,000 training and 10,000 test images of 32x32 pixels and 3 colours in [0, 1].
 
+    The binary version is read, which is bytes alone; the Python version is pickles, which run code.
+
     Raises:
-        UsageError: a file is missing or is not the published one; says which and where.
+        UsageError: the archive is missing or is not the published one; says which and where.
     """
-    place = _folder(folder, "cifar-10-batches-py")
-    batches = [_batch(_read(place, name, CIFAR10), name) for name in CIFAR10]
-    pixels = np.concatenate([each[b"data"] for each in batches])
-    # rows are planes of red, green and blue; images have their channels last
-    images = pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    (name,) = CIFAR10
+    parts = _members(_read(_folder(folder, "cifar10"), name, CIFAR10), name)
+    records = [_records(part, member) for part, member in zip(parts, CIFAR10_MEMBERS, strict=True)]
+    rows = np.concatenate(records)
+    # planes of red, green and blue; images have their channels last
+    images = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     return Dataset(
         "cifar10",
         images.astype(np.float32) / np.float32(255),
-        np.concatenate([np.asarray(each[b"labels"], np.int32) for each in batches]),
+        rows[:, 0].astype(np.int32),
         CIFAR10_CLASSES,
         "CIFAR-10, Krizhevsky (2009)",
-        sum(len(each[b"labels"]) for each in batches[:-1]),
+        len(rows) - len(records[-1]),
     )
 
 
@@ -126,31 +128,21 @@ def _idx(data: bytes, name: str) -> np.ndarray[Any, Any]:
     return np.frombuffer(data, dtype, offset=start).reshape(shape)
 
 
-class _Arrays(pickle.Unpickler):
-    """Reads what a batch holds, arrays and lists, and nothing that could run code."""
-
-    _ALLOWED = frozenset(
-        {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-            ("numpy", "ndarray"),
-            ("numpy", "dtype"),
-            ("_codecs", "encode"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Refuse every other name."""
-        if (module, name) not in self._ALLOWED:
-            raise pickle.UnpicklingError(f"a batch does not hold a {module}.{name}")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _batch(data: bytes, name: str) -> Mapping[bytes, Any]:
+def _members(data: bytes, name: str) -> list[bytes]:
+    """The batches of an archive, in memory."""
     try:
-        found = _Arrays(io.BytesIO(data), encoding="bytes").load()
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError) as error:
-        raise UsageError(f"{name} is no batch of CIFAR-10 ({error})") from error
-    if not isinstance(found, dict) or not {b"data", b"labels"} <= set(found):
-        raise UsageError(f"{name} is no batch of CIFAR-10: it holds no data and labels")
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
+            files = [archive.extractfile(member) for member in CIFAR10_MEMBERS]
+            return [b"" if file is None else file.read() for file in files]
+    except (tarfile.TarError, KeyError, EOFError, OSError) as error:
+        raise UsageError(f"{name} is not the archive of CIFAR-10 ({error})") from error
+
+
+def _records(data: bytes, name: str) -> np.ndarray[Any, Any]:
+    """Records of a batch, (n, 3073) bytes."""
+    if not data or len(data) % _RECORD:
+        raise UsageError(f"{name} holds {len(data)} bytes, which is no number of {_RECORD}")
+    found = np.frombuffer(data, np.uint8).reshape(-1, _RECORD)
+    if found[:, 0].max() >= len(CIFAR10_CLASSES):
+        raise UsageError(f"{name} holds the label {found[:, 0].max()}; CIFAR-10 has ten classes")
     return found

@@ -28,7 +28,7 @@ from diffkit.verify.blame_question import Case
 from diffkit.verify.mended import FEW_ULPS, Comparison, Truth, directions
 from diffkit.verify.mends import Proposal, proposals
 from diffkit.verify.remedy import series
-from diffkit.verify.spelling import composed
+from diffkit.verify.spelling import composed, names_of
 from diffkit.verify.telling import (
     cut_off,
     line_of,
@@ -438,12 +438,15 @@ def _check_options(seconds: float, seed: int) -> None:
 
 def _written(applied: Sequence[Proposal]) -> tuple[str, str]:
     """All mends as code, one expression inside of another one where they are, and their lines."""
-    lines: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    # the function is left out: what stands in a comprehension is on the same line
+    lines: dict[Any, list[tuple[str, str]]] = {}
     for each in applied:
-        place = line_of(each.source), each.source.text
-        lines.setdefault(place, []).append((each.code, each.target))
-    code = "; ".join(text for mends in lines.values() for text in composed(mends))
-    return code, ", ".join(dict.fromkeys(line for line, _ in lines))
+        line = replace(each.source, function="")
+        lines.setdefault(line, []).append((each.code, each.target))
+    code = "; ".join(
+        text for source, mends in lines.items() for text in composed(mends, names_of(source))
+    )
+    return code, ", ".join(dict.fromkeys(map(line_of, lines)))
 
 
 def _is_finite(outcome: Found) -> bool:

@@ -178,7 +178,8 @@ def check_key(key: Any) -> Any:
 def _check_takes_one(estimator: Callable[..., Any], name: str, role: str) -> None:
     """Refuse a function that cannot be called with the key alone."""
     try:
-        signature = inspect.signature(estimator)
+        # a wrapper takes its own arguments, not those of what it wraps
+        signature = inspect.signature(estimator, follow_wrapped=False)
     except (TypeError, ValueError):
         return  # written in C; the call will tell
     try:
@@ -186,8 +187,7 @@ def _check_takes_one(estimator: Callable[..., Any], name: str, role: str) -> Non
     except TypeError as error:
         raise UsageError(
             f"{role}= is called with one argument, the key (or a case of support=), and "
-            f"{name}{signature} cannot be: {error}; close over the rest, as in "
-            f"lambda key: {name}(parameters, key)"
+            f"{name}{signature} cannot be: {error}; close over what else it needs"
         ) from error
 
 

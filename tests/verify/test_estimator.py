@@ -1,5 +1,6 @@
 """`dk.verify_estimator`: proofs by enumeration, the sequential test, and what it refuses."""
 
+import functools
 import json
 from fractions import Fraction
 from itertools import product
@@ -519,7 +520,7 @@ PAIR = [(0.5, 0), (0.5, 1)]
     [
         ({"estimator": 3}, "function of a key"),
         ({"estimator": lambda: 1.0}, "one argument"),
-        ({"estimator": lambda theta, key: theta}, "'key'; close over the rest"),
+        ({"estimator": lambda theta, key: theta}, "'key'; close over what else"),
         ({"estimator": lambda key: jax.random.bits(key)}, "real floating-point"),
         ({"estimator": lambda key: jax.random.normal(key) * 1j}, "real floating-point"),
         ({"estimator": lambda key: jnp.zeros((0,))}, "no numbers"),
@@ -589,3 +590,11 @@ def test_an_endless_support_is_refused():
     endless = ((0.0, i) for i in iter(int, 1))
     with pytest.raises(UsageError, match="more than 1,000,000 cases"):
         dk.verify_estimator(die, 0.0, support=endless)
+
+
+def test_a_wrapper_of_a_function_of_more_arguments_is_taken(key):
+    def of_two(theta, key):
+        return theta + jax.random.normal(key)
+
+    wrapped = functools.wraps(of_two)(lambda key: of_two(0.0, key))
+    assert dk.verify_estimator(wrapped, 0.0, key=key).ok
