@@ -86,7 +86,7 @@ class Fit:
     @cached_property
     def has_diverged(self) -> np.ndarray:
         """Which runs met a loss that is no finite number, (runs,)."""
-        return ~np.isfinite(self.losses).all(axis=1)
+        return np.asarray(~np.isfinite(self.losses).all(axis=1))
 
 
 def _accuracy(module: Any, inputs: Array, targets: Array) -> Array:

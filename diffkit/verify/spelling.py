@@ -361,8 +361,8 @@ def _file(path: str) -> ast.Module | None:
 
 def _of_text(text: str) -> list[ast.AST]:
     text = text.removeprefix(">>> ").removeprefix("... ").strip()
-    found = (_parse(attempt) for attempt in (text, f"{text} pass"))
-    return [tree for tree in found if tree is not None][:1]
+    tree = _parse(text) or _parse(f"{text} pass")  # a line may open a block
+    return [] if tree is None else [tree]
 
 
 def _parse(text: str) -> ast.Module | None:
