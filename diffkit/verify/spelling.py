@@ -173,8 +173,8 @@ def _guarded_norm(found: ast.Call, node: Node, condition: str, safe: float) -> G
         f", {name}={ast.unparse(given[name])}" for name in ("axis", "keepdims") if name in given
     )
     total = f"jnp.sum({x}**2{options})"
-    if any(found in _in_scopes(each) for each in _statement(node)):
-        named = again = total
+    if any(found in _in_iterables(each) for each in _statement(node)):
+        named = again = total  # no name may be given there
     else:
         again = _unused("squares", names_of(node.source))
         named = f"({again} := {total})"
@@ -196,6 +196,12 @@ def _in_scopes(tree: ast.AST) -> set[ast.AST]:
         for inner in ast.walk(each)
         if inner is not each
     }
+
+
+def _in_iterables(tree: ast.AST) -> set[ast.AST]:
+    """Nodes inside of what a comprehension runs over."""
+    loops = (each for each in ast.walk(tree) if isinstance(each, ast.comprehension))
+    return {inner for each in loops for inner in ast.walk(each.iter)}
 
 
 def _identifiers(tree: ast.AST) -> set[str]:
@@ -345,18 +351,13 @@ def _heads(tree: ast.AST) -> Iterator[Any]:
                 yield child.context_expr
 
 
-@lru_cache(maxsize=64)
-def _parsed_file(text: str) -> ast.Module | None:
-    return _parse(text)
-
-
 def _file(path: str) -> ast.Module | None:
     """The file of a line, None where it cannot be read or parsed."""
     try:
         lines = linecache.getlines(path) if path else []
     except IndexError:  # doctest patches linecache and knows the examples of one block alone
         lines = []
-    return _parsed_file("".join(lines)) if lines else None
+    return _parse("".join(lines)) if lines else None
 
 
 def _of_text(text: str) -> list[ast.AST]:
@@ -365,7 +366,9 @@ def _of_text(text: str) -> list[ast.AST]:
     return [] if tree is None else [tree]
 
 
+@lru_cache(maxsize=64)
 def _parse(text: str) -> ast.Module | None:
+    """The tree of a text, the same one each time; None where it is no Python."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

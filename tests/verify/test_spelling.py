@@ -73,7 +73,10 @@ def negated(h):
     ("loss", "part"),
     [
         (with_names, "(kept_1 := jnp.sqrt(jnp.where((squares_1 := jnp.sum(h ** 2, axis=-1)) > 0"),
-        (in_a_list, "1 / jnp.where(sum([jnp.sqrt(jnp.where(jnp.sum(v ** 2, axis=-1) > 0"),
+        (
+            in_a_list,
+            "1 / jnp.where(sum([jnp.sqrt(jnp.where((squares_1 := jnp.sum(v ** 2, axis=-1)) > 0",
+        ),
         (in_an_iterable, "jnp.where(jnp.sum(h**2, axis=-1) > 0, jnp.sqrt("),
         (over_two_lines, "jnp.sum(h ** 2, axis=-1, keepdims=True)"),
         (behind_stars, "u being what sqrt in norm is given"),
@@ -88,3 +91,11 @@ def test_the_printed_mend_means_what_was_run_wherever_the_expression_stands(loss
     assert part in found.mend.code
     if "being what" not in found.mend.code:
         ast.parse(found.mend.code, mode="eval")
+
+
+def test_a_line_without_a_file_is_read_by_itself():
+    scope = {"jnp": jnp}
+    exec("def rows(h): return sum(v * 2.0 for v in jnp.linalg.norm(h, axis=-1))", scope)
+    found = dk.blame(scope["rows"], ROWS)
+    assert found.cause.primitive == "sqrt"
+    assert found.mend is None or ":=" not in found.mend.code
