@@ -67,7 +67,8 @@ class Equality:
         method: How, for reports.
         error: Probability that a proof is wrong; 0 for normal forms.
         differs: Whether the sides are different functions (where no function but rational ones
-            and roots occurs, so that no law between functions can be missing).
+            and roots occurs, so that no law between functions can be missing), for some sign of
+            the roots: it forbids a verdict by values and refutes nothing.
     """
 
     is_equal: bool
@@ -175,8 +176,7 @@ class _Trials:
             finally:
                 self.has_roots |= draw.met_roots
             if np.any(a != b):
-                # a root is one of two residues: sides that differ there may be equal all the same
-                if draw.has_atoms or draw.met_roots:
+                if draw.has_atoms:
                     return Equality(
                         False, "identity testing knows no law that makes the sides equal"
                     )
