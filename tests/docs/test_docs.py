@@ -171,7 +171,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 #: Pages whose examples take more than ten seconds: CI runs them by `-m slow`.
-LONG_PAGES = {"testing_gradients.md", "custom_rules_and_modules.md", "verify_a_function.md"}
+LONG_PAGES = {
+    "custom_rules_and_modules.md",
+    "experiments_and_paper.md",
+    "testing_gradients.md",
+    "verify_a_function.md",
+}
 
 
 def page_case(path: Path):
