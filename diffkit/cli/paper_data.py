@@ -176,14 +176,7 @@ def double_descent(run: Record) -> dict[str, Any]:
         "first": {"used": str(first), "error": f"{exact[first]:.3f}"},
         "second": {"used": str(second), "error": f"{exact[second]:.3f}"},
         "highest": f"{max(row['measured'] for row in rows):.2f}",
-        "table": [_error_line(row) for row in rows],
     }
-
-
-def _error_line(row: Mapping[str, Any]) -> list[str]:
-    measured = f"{row['measured']:.4f} ± {row['standard_error']:.4f}"
-    scores = (_signed(row["z"], 1), _signed(row["z_of_control"], 1))
-    return [str(row["used"]), f"{row['exact']:.4f}", measured, *scores]
 
 
 #: How the record of each experiment becomes numbers of the paper.

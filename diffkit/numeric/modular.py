@@ -72,10 +72,6 @@ class Field:
 
     prime: int
 
-    def residue(self, value: Any) -> Array:
-        """Integers as residues."""
-        return np.asarray(np.asarray(value) % self.prime, dtype=np.int64)
-
     def rational(self, numerator: int, denominator: int) -> int:
         """A fraction as a residue.
 
@@ -90,10 +86,6 @@ class Field:
             * pow(denominator % self.prime, self.prime - 2, self.prime)
             % self.prime
         )
-
-    def multiply(self, a: Array, b: Array) -> Array:
-        """The product, entry by entry."""
-        return a * b % self.prime
 
     def power(self, a: Array, exponent: int) -> Array:
         """A whole power, entry by entry.

@@ -150,6 +150,22 @@ def read_draws(estimator: Any, argument: Any, role: str = "estimator") -> Draws:
     )
 
 
+def _check_takes_one(estimator: Callable[..., Any], name: str, role: str) -> None:
+    """Refuse a function that cannot be called with the key alone."""
+    try:
+        # a wrapper takes its own arguments, not those of what it wraps
+        signature = inspect.signature(estimator, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return  # written in C; the call will tell
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise UsageError(
+            f"{role}= is called with one argument, the key (or a case of support=), and "
+            f"{name}{signature} cannot be: {error}; close over what else it needs"
+        ) from error
+
+
 def check_key(key: Any) -> Any:
     """Return a single typed key.
 
@@ -173,22 +189,6 @@ def check_key(key: Any) -> Any:
 
 
 # --- what the mean is held against --------------------------------------------------------------
-
-
-def _check_takes_one(estimator: Callable[..., Any], name: str, role: str) -> None:
-    """Refuse a function that cannot be called with the key alone."""
-    try:
-        # a wrapper takes its own arguments, not those of what it wraps
-        signature = inspect.signature(estimator, follow_wrapped=False)
-    except (TypeError, ValueError):
-        return  # written in C; the call will tell
-    try:
-        signature.bind(None)
-    except TypeError as error:
-        raise UsageError(
-            f"{role}= is called with one argument, the key (or a case of support=), and "
-            f"{name}{signature} cannot be: {error}; close over what else it needs"
-        ) from error
 
 
 @dataclass(frozen=True)
