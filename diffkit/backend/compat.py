@@ -293,11 +293,17 @@ def source(eqn: Any) -> Source:
     return Source(match["file"], line, match["function"], _line(match["file"], line))
 
 
-def _line(file: str, number: int) -> str:
+def lines_of(file: str) -> list[str]:
+    """The lines of a file, none where it cannot be read."""
     try:
-        return linecache.getline(file, number).strip()
+        return linecache.getlines(file)
     except IndexError:  # doctest patches linecache and knows the examples of one block alone
-        return ""
+        return []
+
+
+def _line(file: str, number: int) -> str:
+    lines = lines_of(file)
+    return lines[number - 1].strip() if 1 <= number <= len(lines) else ""
 
 
 def same_jaxpr(left: Any, right: Any) -> bool:

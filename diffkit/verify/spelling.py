@@ -5,7 +5,6 @@ on the line, or not all of its arguments can be seen, the mend is written with l
 """
 
 import ast
-import linecache
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -353,10 +352,7 @@ def _heads(tree: ast.AST) -> Iterator[Any]:
 
 def _file(path: str) -> ast.Module | None:
     """The file of a line, None where it cannot be read or parsed."""
-    try:
-        lines = linecache.getlines(path) if path else []
-    except IndexError:  # doctest patches linecache and knows the examples of one block alone
-        lines = []
+    lines = compat.lines_of(path) if path else []
     return _parse("".join(lines)) if lines else None
 
 
