@@ -20,7 +20,7 @@ from diffkit.core.verdict import write_atomically
 from diffkit.lab.experiment import Record
 from diffkit.lab.provenance import code_version
 
-_IMAGE = re.compile(r'image\(\s*"build/([^"]+)"')
+_IMAGE = re.compile(r'image\(\s*"(?:\.\./)?build/([^"]+)"')
 _STAMPS = "stamps.json"
 
 
@@ -67,9 +67,12 @@ def compile_document(paper: Path, output: Path, say: Say) -> int:
     from diffkit.lab.config import canonical_json
 
     folder = paper / "build"
-    sources = [paper / "main.typ", *sorted(paper.glob("*.bib")), folder / "data.json"]
-    sources += [folder / image for image in images(paper)]
-    texts = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sources}
+    parts = [*sources(paper), *sorted(paper.glob("*.bib")), folder / "data.json"]
+    parts += [folder / image for image in images(paper)]
+    texts = {
+        path.relative_to(paper).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in parts
+    }
     digest = hashlib.sha256(
         f"{canonical_json(texts)} typst {metadata.version('typst')}".encode()
     ).hexdigest()
@@ -111,8 +114,17 @@ def producers(record: PaperRecord) -> dict[tuple[str, str], Callable[[Record, Pa
 
 
 def images(paper: Path) -> list[str]:
-    """The files below build/ that main.typ shows."""
-    return _IMAGE.findall((paper / "main.typ").read_text(encoding="utf-8"))
+    """The files below build/ that the document shows."""
+    return [
+        image
+        for path in sources(paper)
+        for image in _IMAGE.findall(path.read_text(encoding="utf-8"))
+    ]
+
+
+def sources(paper: Path) -> list[Path]:
+    """main.typ and what it includes: the style and one file for each section."""
+    return [paper / "main.typ", paper / "style.typ", *sorted((paper / "sections").glob("*.typ"))]
 
 
 def problems(paper: Path, record: PaperRecord) -> list[str]:

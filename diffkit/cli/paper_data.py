@@ -3,22 +3,21 @@
 main.typ only places text: what it shows comes from the file this module fills.
 """
 
+import importlib
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from math import exp, floor, log, log10
 from typing import Any
 
 from diffkit.cli.paper_record import PaperRecord
 from diffkit.core.errors import DiffkitError
+from diffkit.lab import wording
 from diffkit.lab.experiment import Record
 
 TRUTHS = ("correct", "definition", "wrong", "ambiguous")
 STATUSES = ("proved", "supported", "refuted", "ambiguous", "undecided", "not a formula")
 #: Libraries named in the paper, of those the record lists.
 NAMED = ("jax", "flax", "sympy", "python-flint", "mpmath", "numpy", "matplotlib")
-LN10 = log(10.0)
-_MINUS = "\N{MINUS SIGN}"
 _NUMBER = re.compile(r"\d+\.\d{4,}(?:e[-+]?\d+)?|\d{8,}\.0")
 _WITNESS = re.compile(r"(at|fails at) (.+?)(?:: (.*))?")
 
@@ -30,7 +29,9 @@ def numbers(record: PaperRecord) -> dict[str, Any]:
         "atlas": atlas_numbers(record.atlas),
     }
     for name, run in record.runs.items():
-        found[name] = {**EXPERIMENTS[name](run), "run": run_numbers(run)}
+        report = importlib.import_module(f"experiments.{name}.report")
+        found[name] = {**report.numbers(run), "run": run_numbers(run)}
+    found["runs"] = [{"name": name, **run_numbers(run)} for name, run in record.runs.items()]
     found["provenance"] = provenance(record)
     return found
 
@@ -49,19 +50,21 @@ def ledger_numbers(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "total": str(len(rows)),
         "judged": str(len(judged)),
         "unjudged": str(len(rows) - len(judged)),
-        "lectures": _word(len({row["source"] for row in rows})),
+        "lectures": wording.word(len({row["source"] for row in rows})),
         "statuses": statuses,
         "table": [[*line, str(sum(int(n or 0) for n in line[1:]))] for line in table],
         "truths": {truth: str(sum(counts[truth, s] for s in STATUSES)) for truth in TRUTHS},
         "wrong_refuted": str(counts["wrong", "refuted"]),
         "wrong_judged": str(sum(row["status"] != "not a formula" for row in wrong)),
-        "wrong_accepted": _count(sum(row["status"] in ("proved", "supported") for row in wrong)),
-        "right_refuted": _count(
+        "wrong_accepted": wording.count(
+            sum(row["status"] in ("proved", "supported") for row in wrong)
+        ),
+        "right_refuted": wording.count(
             sum(row["status"] == "refuted" for row in rows if row["truth"] in TRUTHS[:2])
         ),
         "proved": str(sum(counts[truth, "proved"] for truth in TRUTHS)),
-        "supported": _count(sum(counts[truth, "supported"] for truth in TRUTHS)),
-        "undecided": _count(sum(counts[truth, "undecided"] for truth in TRUTHS)),
+        "supported": wording.count(sum(counts[truth, "supported"] for truth in TRUTHS)),
+        "undecided": wording.count(sum(counts[truth, "undecided"] for truth in TRUTHS)),
         "as_they_should_be": str(len(rows) - len(astray)),
         "astray": [f"{row['id']} ({row['status']})" for row in astray],
         "marked": str(len(marked)),
@@ -125,64 +128,6 @@ def _brief(message: str) -> str:
     return _NUMBER.sub(lambda found: f"{float(found[0]):.4g}", message)
 
 
-def vanishing_gradients(run: Record) -> dict[str, Any]:
-    """The table of per-layer factors and the numbers of the text."""
-    rows = run.results["rows"]
-    scores = [abs(_score(row)) for row in rows]
-    worst = max(rows, key=lambda row: row["miss"] / row["allowed"])
-    control = min(rows, key=lambda row: _control_ratio(row))
-    config = run.config
-    return {
-        **{name: str(config[name]) for name in ("width", "depth", "networks", "batch")},
-        "allowance": f"{config['allowance']:g}",
-        "data": run.results["data"]["source"],
-        "cells": str(len(rows)),
-        "agreeing": _all_or(sum(row["agrees"] for row in rows), len(rows)),
-        "control_failing": _all_or(sum(not row["control_agrees"] for row in rows), len(rows)),
-        "table": [_factor_line(row) for row in rows],
-        "worst": {
-            "cell": f"{row_name(worst['activation'])}, {row_name(worst['initialiser'])}",
-            "miss": f"{worst['miss']:.4f}",
-            "allowed": f"{worst['allowed']:.4f}",
-        },
-        "largest_score": f"{max(scores):.1f}",
-        "within_three": _all_or(sum(score <= 3 for score in scores), len(scores)),
-        "smallest_control": f"{_control_ratio(control):.1f}",
-        "first_layer": {
-            f"{row['activation']}_{row['initialiser']}": _power_of_ten(row["measured"][0] / 2)
-            for row in rows
-        },
-        "exact_zeros": _dead_share(rows),
-    }
-
-
-def double_descent(run: Record) -> dict[str, Any]:
-    """The table of test errors and the numbers of the text."""
-    rows, curves, config = run.results["rows"], run.results["curves"], run.config
-    samples = config["samples"]
-    exact = {p: v for p, v in zip(curves["used"], curves["exact"], strict=True) if v is not None}
-    first = min((p for p in exact if p < samples), key=exact.__getitem__)
-    second = min((p for p in exact if p > samples), key=exact.__getitem__)
-    worst = max(rows, key=lambda row: abs(row["z"]))
-    control = max(rows, key=lambda row: abs(row["z_of_control"]))
-    return {
-        **{name: str(config[name]) for name in ("samples", "features", "draws")},
-        **{name: f"{config[name]:g}" for name in ("decay", "noise")},
-        "widths": str(len(rows)),
-        "within_three": _all_or(sum(abs(row["z"]) < 3 for row in rows), len(rows)),
-        "control_outside": str(sum(abs(row["z_of_control"]) >= 3 for row in rows)),
-        "worst": {"z": _signed(worst["z"], 1), "used": str(worst["used"])},
-        "control": {"z": _signed(control["z_of_control"], 1), "used": str(control["used"])},
-        "first": {"used": str(first), "error": f"{exact[first]:.3f}"},
-        "second": {"used": str(second), "error": f"{exact[second]:.3f}"},
-        "highest": f"{max(row['measured'] for row in rows):.2f}",
-    }
-
-
-#: How the record of each experiment becomes numbers of the paper.
-EXPERIMENTS = {"double_descent": double_descent, "vanishing_gradients": vanishing_gradients}
-
-
 def run_numbers(run: Record) -> dict[str, str]:
     """Address, preset and finding of a run."""
     return {
@@ -236,12 +181,6 @@ def counterexample(reason: str) -> dict[str, Any]:
     return {"lead": found[1], "point": point, "rest": found[3] or ""}
 
 
-def row_name(name: str) -> str:
-    """An activation or initialiser as the paper spells it."""
-    spelt = {"relu": "ReLU", "lecun": "N(0, 1/n)", "glorot": "Glorot", "he": "He"}
-    return spelt.get(name, name)
-
-
 def _wrong(row: Mapping[str, Any]) -> dict[str, Any]:
     """A wrong row with its verdict and its correction."""
     repair = row["repair"]
@@ -280,67 +219,3 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
 def _place(row: Mapping[str, Any]) -> dict[str, str]:
     lines = row["lines"].replace("-", "\N{EN DASH}").replace(" ", ", ")
     return {"id": row["id"], "where": f"{row['source'][:3]}:{lines}", "label": row["label"]}
-
-
-def _score(row: Mapping[str, Any]) -> float:
-    """Standard errors between measurement and prediction."""
-    return (row["factor_measured"] - row["factor_predicted"]) / row["factor_error"]
-
-
-def _control_ratio(row: Mapping[str, Any]) -> float:
-    """How many times the allowed miss the control misses by."""
-    return abs(row["factor_measured"] - row["factor_control"]) / row["allowed"]
-
-
-def _factor_line(row: Mapping[str, Any]) -> list[str]:
-    """Activation, initialiser, predicted and measured factor of E||g||^2 per layer, z, control."""
-    measured = exp(row["factor_measured"])
-    error = measured * row["factor_error"]
-    # Two digits of the standard error, and as many of the value.
-    digits = max(4, min(7, 1 - floor(log10(error))))
-    return [
-        row_name(row["activation"]),
-        row_name(row["initialiser"]),
-        f"{exp(row['factor_predicted']):.{digits}f}",
-        f"{measured:.{digits}f} ± {error:.{digits}f}",
-        _signed(_score(row), 1),
-        f"{exp(row['factor_control']):.4f}",
-        f"{_control_ratio(row):.0f}",
-    ]
-
-
-def _dead_share(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Share of the first layer's ReLU gradients that are exactly 0, in per cent."""
-    first = [row["histograms"][0] for row in rows if row["activation"] == "relu"]
-    zeros = sum(each["zeros"] for each in first)
-    return f"{100 * zeros / max(1, zeros + sum(sum(each['counts']) for each in first)):.0f}"
-
-
-def _power_of_ten(natural: float) -> str:
-    """exp(natural) as Typst mathematics, two digits: "0.98" or "6.0 dot 10^(-19)"."""
-    if abs(natural) < log(100.0):
-        return f"{exp(natural):.2g}"
-    exponent = int(natural // LN10)
-    mantissa = exp(natural - exponent * LN10)
-    if f"{mantissa:.1f}" == "10.0":
-        mantissa, exponent = 1.0, exponent + 1
-    return f"{mantissa:.1f} dot 10^({exponent})"
-
-
-def _signed(value: float, digits: int) -> str:
-    text = f"{value:+.{digits}f}"
-    return text.replace("-", _MINUS)
-
-
-def _count(value: int) -> str:
-    return "none" if value == 0 else _word(value)
-
-
-def _word(value: int) -> str:
-    """Small numbers as words, as prose wants them."""
-    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[value] if value < len(words) else str(value)
-
-
-def _all_or(value: int, total: int) -> str:
-    return f"all {total}" if value == total else f"{value} of {total}"

@@ -13,43 +13,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO, get_args
+from typing import Any, TextIO
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.verdict import plain, write_atomically
 from diffkit.lab.config import PRESETS, Preset, as_dict, require_config_type, with_overrides
 from diffkit.lab.ledger import Ledger
+from diffkit.lab.outcome import Outcome, OutcomeStatus
 from diffkit.lab.progress import Progress
 from diffkit.lab.provenance import code_version, collect
 from diffkit.lab.sweep import Store
 
-OutcomeStatus = Literal["supported", "refuted", "undecided"]
 SCHEMA = "diffkit.run/1"
 PACKAGE = "experiments"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an experiment found.
-
-    Args:
-        results: The numbers, tables and curves that the paper and the figures need.
-        status: Whether the measurement supports the prediction.
-        statement: One sentence with the deciding number.
-        dtype: Precision of the measurement.
-        seeds: Seeds of its random streams.
-    """
-
-    results: Mapping[str, Any]
-    status: OutcomeStatus
-    statement: str
-    dtype: str = ""
-    seeds: Sequence[int] = ()
-
-    def __post_init__(self) -> None:
-        if self.status not in get_args(OutcomeStatus):
-            known = ", ".join(get_args(OutcomeStatus))
-            raise UsageError(f"an outcome is one of {known}, not {self.status!r}")
 
 
 @dataclass(frozen=True)

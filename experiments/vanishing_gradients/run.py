@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.config import Preset
-from diffkit.lab.experiment import Experiment, Outcome
+from diffkit.lab.experiment import Experiment
+from diffkit.lab.outcome import Outcome
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.initialisers import initialiser

@@ -11,9 +11,10 @@ from diffkit.cli import paper, paper_build, paper_data, paper_record
 from diffkit.cli.main import main
 from diffkit.cli.paper_record import PaperRecord
 from diffkit.core.errors import UsageError
+from diffkit.lab import wording
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ("main.typ", "references.bib")
+SOURCES = ("main.typ", "style.typ", "references.bib")
 
 
 def checkout(folder: Path) -> Path:
@@ -21,7 +22,8 @@ def checkout(folder: Path) -> Path:
     (folder / "paper").mkdir(parents=True)
     for name in SOURCES:
         shutil.copy(ROOT / "paper" / name, folder / "paper" / name)
-    shutil.copytree(ROOT / "paper" / "record", folder / "paper" / "record")
+    for name in ("record", "sections"):
+        shutil.copytree(ROOT / "paper" / name, folder / "paper" / name)
     return folder
 
 
@@ -117,8 +119,9 @@ def literal_numbers(text: str) -> list[str]:
     return re.findall(r"(?<![\w.-])\d+\.\d+|(?<![\w.-])\d{2,}", text)
 
 
-def test_main_typ_holds_no_number_that_was_measured():
-    assert literal_numbers((ROOT / "paper/main.typ").read_text()) == []
+@pytest.mark.parametrize("path", paper_build.sources(ROOT / "paper"), ids=lambda path: path.name)
+def test_the_text_holds_no_number_that_was_measured(path):
+    assert literal_numbers(path.read_text()) == []
 
 
 @pytest.mark.parametrize("text", ["the judge refutes 43 of them", "by 0.006 at most"])
@@ -222,7 +225,7 @@ def test_a_row_that_cannot_be_judged_is_named(monkeypatch: pytest.MonkeyPatch, t
     ],
 )
 def test_small_numbers_are_printed_as_powers_of_ten(natural: float, text: str):
-    assert paper_data._power_of_ten(natural) == text
+    assert wording.power_of_ten(natural) == text
 
 
 def test_a_record_without_the_atlas_says_how_to_make_it(copied: Path):

@@ -13,14 +13,16 @@ import pytest
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.lab import experiment as lab
 from diffkit.lab.config import Preset
-from diffkit.lab.experiment import Experiment, Outcome, Record, execute
+from diffkit.lab.experiment import Experiment, Record, execute
 from diffkit.lab.ledger import Ledger
+from diffkit.lab.outcome import Outcome
 
 SOURCE = """
 import sys, time
 from dataclasses import dataclass
 from diffkit.lab.config import Preset
-from diffkit.lab.experiment import Experiment, Outcome
+from diffkit.lab.experiment import Experiment
+from diffkit.lab.outcome import Outcome
 
 @dataclass(frozen=True)
 class Config:
