@@ -42,7 +42,7 @@ def load(path: Path = FILE) -> dict[str, LectureClaim]:
     """
     try:
         rows = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
-        claims = [LectureClaim(**{**row, "places": tuple(row["places"])}) for row in rows]
+        claims = [LectureClaim(places=tuple(row.pop("places")), **row) for row in rows]
     except (OSError, KeyError, TypeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path.name} cannot be read ({error}); restore the file") from error
     found = {claim.id: claim for claim in claims}
