@@ -8,83 +8,79 @@ share no code.  Notation: Poole et al. (2016), arXiv:1606.05340; Schoenholz et a
 arXiv:1611.01232.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from math import inf, log, sqrt
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from diffkit.core.errors import NoClosedForm, UnknownNameError
+from diffkit.core.errors import NoClosedForm, UsageError
 from diffkit.symbolic.differentiate import derivative
-from diffkit.symbolic.symbols import symbol
-from diffkit.symbolic.vocabulary import FUNCTIONS, definition
+from diffkit.symbolic.parse import parse
+from diffkit.symbolic.vocabulary import definition
+from diffkit.theory.gaussian_integrals import breakpoints, expectation, q, x
+from diffkit.theory.law import Law
 
-x = symbol("x")
-q = sp.Symbol("q", positive=True)
+#: A name of the vocabulary, formula text in one symbol, or a SymPy expression in one symbol.
+Activation = str | sp.Expr
 DIGITS = 20
+REACH = 12  # standard deviations; beyond them the Gaussian weighs less than 1e-32
 
 
-def activation(name: str) -> sp.Expr:
-    """The activation `name` as an expression in `x`.
+@cache
+def activation(phi: Activation) -> sp.Expr:
+    """An activation as an expression in `x`.
+
+    Args:
+        phi: A name ("tanh", "gelu"), text ("x*tanh(softplus(x))"), or an expression of one symbol,
+            such as `dk.lift(f, 0.0).sympy()` gives for a function in JAX.
 
     Raises:
-        UnknownNameError: no such function in the vocabulary; the message lists near ones.
+        UsageError: a word that is no function, text that cannot be read, more than one symbol.
+
+    >>> activation("t*sigmoid(t)")
+    x*sigmoid(x)
     """
-    if name == "linear":
-        return x
-    native = {"tanh": sp.tanh, "erf": sp.erf, "sin": sp.sin, "abs": sp.Abs}
-    if name in native:
-        return native[name](x)
-    if name not in FUNCTIONS:
-        known = ", ".join(sorted({"linear", *native, *FUNCTIONS}))
-        raise UnknownNameError(f"no activation named {name!r}; known: {known}")
-    return FUNCTIONS[name](x)
+    if isinstance(phi, str) and phi.isidentifier() and len(phi) > 1:
+        return x if phi == "linear" else parse(f"{phi}(x)")
+    expression = parse(phi) if isinstance(phi, str) else sp.sympify(phi, strict=True)
+    symbols = sorted(expression.free_symbols, key=str)
+    if len(symbols) != 1:
+        raise UsageError(f"{phi} is no function of one number; its symbols are {symbols}")
+    return expression.subs(symbols[0], x)
 
 
 @dataclass(frozen=True)
 class ClosedMoments:
-    """E[phi^2] and E[phi'^2] for z ~ N(0, q), as expressions in `q`."""
+    """E[phi^2] and E[phi'^2] for z ~ N(0, q), as laws with their derivations."""
 
-    square: sp.Expr
-    derivative_square: sp.Expr
-
-
-_ARC = sp.asin(q / (1 + q))
-#: Activations whose second moments are elementary; every row is checked against quadrature.
-CLOSED: Mapping[str, ClosedMoments] = {
-    "linear": ClosedMoments(q, sp.Integer(1)),
-    "relu": ClosedMoments(q / 2, sp.Rational(1, 2)),
-    "erf": ClosedMoments(
-        2 * sp.asin(2 * q / (1 + 2 * q)) / sp.pi, 4 / (sp.pi * sp.sqrt(1 + 4 * q))
-    ),
-    "sin": ClosedMoments((1 - sp.exp(-2 * q)) / 2, (1 + sp.exp(-2 * q)) / 2),
-    "gelu": ClosedMoments(
-        q / 4 + (q * _ARC + 2 * q**2 / ((1 + q) * sp.sqrt(1 + 2 * q))) / (2 * sp.pi),
-        sp.Rational(1, 4)
-        + (_ARC + q * (3 + 5 * q) / ((1 + q) * (1 + 2 * q) ** sp.Rational(3, 2))) / (2 * sp.pi),
-    ),
-}
+    square: Law
+    derivative_square: Law
 
 
-def closed_moments(name: str) -> ClosedMoments:
-    r"""Return the closed forms of E[phi(z)^2] and E[phi'(z)^2], z ~ N(0, q).
+@cache
+def closed_moments(phi: Activation) -> ClosedMoments:
+    r"""Return the closed forms of E[phi(z)^2] and E[phi'(z)^2], z ~ N(0, q), derived.
 
     Raises:
-        NoClosedForm: none is known (tanh, sigmoid, swish); use `moments`, a quadrature.
+        NoClosedForm: there is none in the family of `gaussian_integrals` (tanh, sigmoid, swish).
 
-    >>> closed_moments("erf").derivative_square
+    >>> closed_moments("erf").derivative_square.formula
     4/(pi*sqrt(4*q + 1))
     """
-    activation(name)
-    if name not in CLOSED:
-        raise NoClosedForm(
-            f"E[{name}(z)^2] for z ~ N(0, q) has no closed form in the vocabulary; "
-            "use diffkit.theory.mean_field.moments, a quadrature with an error bound"
+    expression = activation(phi)
+    try:
+        return ClosedMoments(
+            expectation(expression**2, "E[phi^2]"),
+            expectation(derivative(expression, x) ** 2, "E[phi'^2]"),
         )
-    return CLOSED[name]
+    except NoClosedForm as error:
+        raise NoClosedForm(
+            f"{error}; diffkit.theory.mean_field.moments is a quadrature with an error bound"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -105,39 +101,51 @@ class Moments:
 
 
 @cache
-def moments(name: str, variance: float) -> Moments:
+def moments(phi: Activation, variance: float) -> Moments:
     r"""Return E[phi(z)^2] and E[phi'(z)^2] for z ~ N(0, q) as numbers.
 
     Args:
-        name: Activation of the vocabulary.
+        phi: An activation, see `activation`.
         variance: q, 0 < q < 1e4, dimensionless.
 
     Raises:
-        ValueError: q is outside that range.
+        UsageError: q is outside that range.
 
     >>> moments("relu", 3.0).square
     1.5
     """
     if not 0 < variance < 1e4:
-        raise ValueError(f"the variance q must lie between 0 and 1e4, not {variance}")
-    if name in CLOSED:
-        row = CLOSED[name]
-        at = {q: sp.Float(variance, DIGITS)}
-        square, slope = (
-            float(e.subs(at).evalf(DIGITS)) for e in (row.square, row.derivative_square)
-        )
-        return Moments(square, slope, 0.0, "closed form")
-    return quadrature(name, variance)
+        raise UsageError(f"the variance q must lie between 0 and 1e4, not {variance}")
+    try:
+        closed = closed_moments(phi)
+    except NoClosedForm:
+        return quadrature(phi, variance)
+    at = {q: sp.Float(variance, DIGITS)}
+    square, slope = (
+        float(law.formula.subs(at).evalf(DIGITS))
+        for law in (closed.square, closed.derivative_square)
+    )
+    return Moments(square, slope, 0.0, "closed form")
 
 
-def quadrature(name: str, variance: float) -> Moments:
+def quadrature(phi: Activation, variance: float) -> Moments:
     """The same moments by quadrature, for activations with and without a closed form."""
-    square, first = _mean_square(_function(name, 0), variance)
-    slope, second = _mean_square(_function(name, 1), variance)
+    joints = kinks(phi)
+    square, first = _mean_square(values_of(phi, 0), variance, joints)
+    slope, second = _mean_square(values_of(phi, 1), variance, joints)
     return Moments(square, slope, max(first, second), "quadrature")
 
 
-def layer_gain(name: str, variance: float, sigma_w: float) -> float:
+@cache
+def kinks(phi: Activation) -> tuple[float, ...]:
+    """Where cases of an activation meet, as far as they are affine; none for a smooth one."""
+    try:
+        return tuple(float(place) for place in breakpoints(activation(phi)))
+    except NoClosedForm:
+        return ()
+
+
+def layer_gain(phi: Activation, variance: float, sigma_w: float) -> float:
     r"""Return chi(q), the factor by which one wide layer scales E||gradient||^2.
 
     $$\chi(q) = \sigma_w^2\,\mathrm{E}[\phi'(\sqrt q\,z)^2], \quad z \sim N(0, 1)$$
@@ -147,18 +155,18 @@ def layer_gain(name: str, variance: float, sigma_w: float) -> float:
     >>> round(layer_gain("relu", 1.0, 2**0.5), 12)
     1.0
     """
-    return sigma_w * sigma_w * moments(name, variance).derivative_square
+    return sigma_w * sigma_w * moments(phi, variance).derivative_square
 
 
 def variances(
-    name: str, first: float, depth: int, sigma_w: float, sigma_b: float = 0.0
+    phi: Activation, first: float, depth: int, sigma_w: float, sigma_b: float = 0.0
 ) -> list[float]:
     r"""Return the pre-activation variances q_1, ..., q_L.
 
     $$q_{l+1} = \sigma_w^2\,\mathrm{E}[\phi(\sqrt{q_l}\,z)^2] + \sigma_b^2$$
 
     Args:
-        name: Activation.
+        phi: Activation.
         first: q_1 > 0.
         depth: L >= 1.
         sigma_w: Weight standard deviation times sqrt(fan_in).
@@ -166,35 +174,35 @@ def variances(
     """
     found = [first]
     for _ in range(depth - 1):
-        found.append(sigma_w**2 * moments(name, found[-1]).square + sigma_b**2)
+        found.append(sigma_w**2 * moments(phi, found[-1]).square + sigma_b**2)
     return found
 
 
-def fixed_point(name: str, sigma_w: float, sigma_b: float = 0.0, first: float = 1.0) -> float:
+def fixed_point(phi: Activation, sigma_w: float, sigma_b: float = 0.0, first: float = 1.0) -> float:
     r"""Return q*, where the length map started at q_1 comes to rest.
 
     $$q^* = \sigma_w^2\,\mathrm{E}[\phi(\sqrt{q^*}\,z)^2] + \sigma_b^2$$
 
     Args:
-        name: Activation.
+        phi: Activation.
         sigma_w: Weight standard deviation times sqrt(fan_in).
         sigma_b: Bias standard deviation.
         first: q_1 > 0.
 
     Raises:
-        ValueError: the variance does not settle within 2000 layers (it dies out or explodes like
+        UsageError: the variance does not settle within 2000 layers (it dies out or explodes like
             a power, as tanh does at sigma_w = 1 without a bias).
     """
     value = first
     for _ in range(2000):
-        following = sigma_w**2 * moments(name, value).square + sigma_b**2
+        following = sigma_w**2 * moments(phi, value).square + sigma_b**2
         if abs(following - value) <= 4e-16 * following:
             return following
         value = following
-    raise ValueError(f"the variance of {name} with sigma_w = {sigma_w} does not settle")
+    raise UsageError(f"the variance of {phi} with sigma_w = {sigma_w} does not settle")
 
 
-def edge_of_chaos(name: str, sigma_b: float) -> tuple[float, float]:
+def edge_of_chaos(phi: Activation, sigma_b: float) -> tuple[float, float]:
     r"""Return (sigma_w, q*) for which gradients keep their size: chi(q*) = 1.
 
     Each q is the fixed point of one critical pair, so that the pair is found by bisection in q:
@@ -202,77 +210,91 @@ def edge_of_chaos(name: str, sigma_b: float) -> tuple[float, float]:
       \sigma_b^2 = q - \mathrm{E}[\phi^2]/\mathrm{E}[\phi'^2].$$
 
     Args:
-        name: Activation with a bounded slope that falls with |x| (tanh, erf).
+        phi: Activation with a bounded slope that falls with |x| (tanh, erf).
         sigma_b: Bias standard deviation, > 0.
 
     Raises:
-        ValueError: no critical point with 1e-8 < q < 1e3 (ReLU has none with a bias).
+        UsageError: no critical point with 1e-8 < q < 1e3 (ReLU has none with a bias).
 
     Source: Schoenholz et al. (2017), arXiv:1611.01232, fig. 1.
     """
 
     def excess(variance: float) -> float:
-        found = moments(name, variance)
+        found = moments(phi, variance)
         return variance - found.square / found.derivative_square - sigma_b**2
 
     low, high = 1e-8, 1e3
     if excess(low) > 0 or excess(high) < 0:
-        raise ValueError(f"{name} with sigma_b = {sigma_b} has no edge of chaos")
+        raise UsageError(f"{phi} with sigma_b = {sigma_b} has no edge of chaos")
     while high - low > 4e-16 * high:
         middle = (low + high) / 2
         if not low < middle < high:
             break
         low, high = (middle, high) if excess(middle) < 0 else (low, middle)
-    return 1 / sqrt(moments(name, high).derivative_square), high
+    return 1 / sqrt(moments(phi, high).derivative_square), high
 
 
 def log_gradient_profile(
-    name: str, first: float, depth: int, sigma_w: float, sigma_b: float = 0.0
+    phi: Activation, first: float, depth: int, sigma_w: float, sigma_b: float = 0.0
 ) -> list[float]:
     r"""Return log E||dL/dh_l||^2 / E||dL/dh_L||^2 for l = 1, ..., L.
 
     $$\log \frac{\mathrm{E}\|g_l\|^2}{\mathrm{E}\|g_L\|^2} = \sum_{k=l}^{L-1} \log \chi(q_k)$$
     """
     profile = [0.0]
-    for variance in reversed(variances(name, first, depth, sigma_w, sigma_b)[:-1]):
-        profile.append(profile[-1] + log(layer_gain(name, variance, sigma_w)))
+    for variance in reversed(variances(phi, first, depth, sigma_w, sigma_b)[:-1]):
+        profile.append(profile[-1] + log(layer_gain(phi, variance, sigma_w)))
     return profile[::-1]
 
 
 @cache
-def steepest_slope(name: str) -> float:
+def steepest_slope(phi: Activation) -> float:
     r"""Return sup |phi'| over [-8, 8] to 1e-6; the steepest place of every row lies there.
 
     >>> steepest_slope("sigmoid")
     0.25
     """
-    slopes = np.asarray(_function(name, 1)(np.linspace(-8.0, 8.0, 16001)), dtype=np.float64)
+    slopes = np.asarray(values_of(phi, 1)(np.linspace(-8.0, 8.0, 16001)), dtype=np.float64)
     return float(np.max(np.abs(slopes)))
 
 
 @cache
-def _function(name: str, order: int) -> Callable[..., Any]:
+def values_of(phi: Activation, order: int) -> Callable[..., Any]:
     """phi (order 0) or phi' (order 1) on arrays."""
-    phi = activation(name)
-    return sp.lambdify(x, definition(derivative(phi, x) if order else phi), ["scipy", "numpy"])
+    expression = activation(phi)
+    return sp.lambdify(
+        x, definition(derivative(expression, x) if order else expression), ["scipy", "numpy"]
+    )
 
 
-def _mean_square(phi: Callable[..., Any], variance: float) -> tuple[float, float]:
+def _mean_square(
+    phi: Callable[..., Any], variance: float, joints: Sequence[float] = ()
+) -> tuple[float, float]:
     """E[phi(z)^2], z ~ N(0, q), and an error bound: ten times the change to fewer nodes."""
-    fine, coarse = (_panels(phi, sqrt(variance), nodes) for nodes in (24, 16))
-    rounding = 64 * float(np.finfo(np.float64).eps) * fine
-    return fine, 10 * abs(fine - coarse) + rounding
+    scale = sqrt(variance)
+    found = []
+    for nodes in (24, 16):
+        z, weights = panels(nodes, tuple(place / scale for place in joints))
+        with np.errstate(over="ignore"):  # a tail such as 1/(1 + exp(800)) is 0
+            values = np.asarray(phi(scale * z), dtype=np.float64) ** 2
+        total = float(weights @ np.broadcast_to(values, z.shape))
+        found.append(total if np.isfinite(total) else inf)
+    rounding = 64 * float(np.finfo(np.float64).eps) * found[0]
+    return found[0], 10 * abs(found[0] - found[1]) + rounding
 
 
-def _panels(phi: Callable[..., Any], scale: float, nodes: int) -> float:
-    """Gauss-Legendre on unit panels of z, whose joints include 0, where activations have kinks.
+@lru_cache(maxsize=64)
+def panels(nodes: int, joints: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
+    """Gauss-Legendre nodes and Gaussian weights on panels of N(0, 1) of length 1 at most.
 
-    Beyond 12 standard deviations the Gaussian weighs less than 1e-32.
+    Args:
+        nodes: Nodes of a panel.
+        joints: Where panels end besides the whole numbers: kinks of the integrand.
     """
     x_k, w_k = np.polynomial.legendre.leggauss(nodes)
-    z = (np.arange(-12, 12)[:, None] + (x_k + 1) / 2).ravel()
-    weights = np.tile(w_k / 2, 24) * np.exp(-z * z / 2) / sqrt(2 * np.pi)
-    with np.errstate(over="ignore"):  # a tail such as 1/(1 + exp(800)) is 0
-        values = np.asarray(phi(scale * z), dtype=np.float64) ** 2
-    total = float(weights @ np.broadcast_to(values, z.shape))
-    return total if np.isfinite(total) else inf
+    inner = [place for place in joints if abs(place) < REACH]
+    ends = np.unique(np.concatenate([np.arange(-REACH, REACH + 1), inner]))
+    lengths = np.diff(ends)[:, None]
+    z = (ends[:-1, None] + lengths * (x_k + 1) / 2).ravel()
+    weights = (lengths * w_k / 2).ravel() * np.exp(-z * z / 2) / sqrt(2 * np.pi)
+    return z, weights

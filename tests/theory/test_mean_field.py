@@ -17,7 +17,7 @@ def close(a: float, b: float) -> bool:
     return abs(a - b) <= 1e-12 * max(1.0, abs(b))
 
 
-@pytest.mark.parametrize("name", sorted(mean_field.CLOSED))
+@pytest.mark.parametrize("name", ["linear", "relu", "erf", "sin", "gelu", "elu", "hard_tanh"])
 @pytest.mark.parametrize("variance", VARIANCES)
 def test_closed_moments_equal_the_quadrature(name: str, variance: float):
     closed, numeric = mean_field.moments(name, variance), mean_field.quadrature(name, variance)
@@ -27,7 +27,7 @@ def test_closed_moments_equal_the_quadrature(name: str, variance: float):
 
 
 def test_a_closed_form_with_a_lost_term_does_not_equal_the_quadrature():
-    wrong = mean_field.CLOSED["gelu"].square - mean_field.q / 4
+    wrong = mean_field.closed_moments("gelu").square.formula - mean_field.q / 4
     assert not close(
         float(wrong.subs(mean_field.q, 1.0)), mean_field.quadrature("gelu", 1.0).square
     )
@@ -45,8 +45,8 @@ def test_the_relu_row_equals_sympy_integrals():
     square = sp.integrate(z**2 * density, (z, 0, sp.oo))
     slope = sp.integrate(density, (z, 0, sp.oo))
     row = mean_field.closed_moments("relu")
-    assert sp.simplify(square - row.square) == 0
-    assert sp.simplify(slope - row.derivative_square) == 0
+    assert sp.simplify(square - row.square.formula) == 0
+    assert sp.simplify(slope - row.derivative_square.formula) == 0
 
 
 @pytest.mark.parametrize("sigma_w", [1.0, sqrt(2.0), 1.7])
@@ -101,7 +101,7 @@ def test_an_activation_without_closed_moments_says_what_to_use():
 
 
 def test_an_unknown_activation_lists_the_known():
-    with pytest.raises(UnknownNameError, match="linear"):
+    with pytest.raises(UnknownNameError, match="did you mean swish"):
         mean_field.moments("swisch", 1.0)
 
 
