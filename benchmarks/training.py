@@ -133,10 +133,10 @@ def by_torch(inputs: np.ndarray, targets: np.ndarray, steps: int) -> float:
     torch.set_num_threads(1)
     model, rows = start(len(targets), steps)
     layers = []
-    for layer in model.layers:
-        linear = torch.nn.Linear(*np.shape(layer.kernel[...]))
-        linear.weight.data = torch.from_numpy(np.array(layer.kernel[...]).T.copy())
-        linear.bias.data = torch.from_numpy(np.array(layer.bias[...]))
+    for kernel, bias in model.linears():
+        linear = torch.nn.Linear(*np.shape(kernel))
+        linear.weight.data = torch.from_numpy(np.array(kernel).T.copy())
+        linear.bias.data = torch.from_numpy(np.array(bias))
         layers += [linear, torch.nn.ReLU()]
     net = torch.nn.Sequential(*layers[:-1])
     optimiser = torch.optim.Adam(net.parameters(), lr=RATE)

@@ -39,7 +39,8 @@ def test_the_gradients_are_the_product_of_the_jacobians(name: str):
     x = jax.random.normal(jax.random.key(6), (2, 3))
     log_square, found = measure.layer_gradients(name, sizes, weights, x, functional)
 
-    first, hidden = (np.asarray(weights[part][...], dtype=float) for part in ("first", "hidden"))
+    first = np.asarray(weights["first"]["kernel"][...], dtype=float)
+    hidden = np.asarray(weights["stacks"][0]["layers"]["linear"]["kernel"][...], dtype=float)
     phi = {"tanh": np.tanh, "relu": lambda h: np.maximum(h, 0)}[name]
     h_1 = np.asarray(x, dtype=float) @ first
     h_2 = phi(h_1) @ hidden[0]
@@ -59,7 +60,7 @@ def test_a_jacobian_without_its_slopes_is_not_the_gradient():
     weights, functional = measure._sample("he", sizes, 2, jax.random.key(5))
     x = jnp.ones((2, 3))
     _, found = measure.layer_gradients("tanh", sizes, weights, x, functional)
-    kernels = np.asarray(weights["hidden"][...])
+    kernels = np.asarray(weights["stacks"][0]["layers"]["linear"]["kernel"][...])
     assert not np.allclose(
         found[0], np.asarray(functional) @ kernels[1].T @ kernels[0].T, rtol=0.01
     )
