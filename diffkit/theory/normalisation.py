@@ -3,8 +3,8 @@ r"""Batch normalisation makes the gradients of a random ReLU network grow from l
 $h_{l+1} = W\,\mathrm{relu}(\mathrm{BN}(h_l))$ with $W_{ij} \sim N(0, \sigma_w^2/n)$, n large.
 Over a batch of B samples the vector of one unit is Gaussian; normalised it is $\sqrt B u$, u
 uniform on the unit sphere of the B - 1 dimensions that add up to 0, so that two samples have the
-correlation -1/(B - 1).  The weight variance cancels.  The limit B to infinity is that of Yang et al. (2019),
-arXiv:1902.08129; for finite B the same steps are taken without a limit.  No JAX here.
+correlation -1/(B - 1).  The weight variance cancels.  The limit B to infinity is that of Yang et
+al. (2019), arXiv:1902.08129; for finite B the same steps are taken without a limit.  No JAX here.
 """
 
 import sympy as sp
@@ -16,7 +16,7 @@ B = sp.Symbol("B", positive=True, integer=True)
 c = sp.Symbol("c", real=True)
 _CHI = sp.Symbol("chi_BN")
 _z = sp.Symbol("z", real=True)
-_e, _m = sp.symbols("epsilon m", positive=True)
+_e = sp.Symbol("epsilon", positive=True)
 ASSUMES = (
     "h' = W relu(BN(h)), W_ij ~ N(0, sigma_w^2/n), n to infinity, backward weights independent of "
     "the forward ones, samples exchangeable"
@@ -91,12 +91,8 @@ def finite_batch() -> Law:
             2 * both_positive(c).rewrite(sp.acos),
             sp.Derivative(sp.Function("kappa")(c), c),
         ),
-        Line(
-            "1/|P h|^2, chi-square with B - 1 degrees of freedom",
-            INVERSE_CHI_SQUARE.left.subs(_m, B - 3),
-            1 / (B - 3),
-            sp.Symbol("E[1/u]"),
-        ),
+        # |P h|^2 is a chi-square variable of B - 1 = m + 2 degrees of freedom.
+        INVERSE_CHI_SQUARE,
         Line(
             "tr(P D P D) with s of the B samples positive: tr(P D) less |P d|^2/B",
             s * (1 - 1 / B) - (s - s**2 / B) / B,
@@ -112,7 +108,7 @@ def finite_batch() -> Law:
         Line(
             "tau: its mean with E s = B/2 and E s^2 = s2, less that of u'D P D u, where "
             "E sum relu(u)^2 = 1/2 and E (sum relu(u))^2 = u2",
-            trace.subs({s**2: s2, s: B / 2}, simultaneous=True) - (sp.Rational(1, 2) - u2 / B),
+            B / 2 - 2 * (B / 2) / B + s2 / B**2 - (sp.Rational(1, 2) - u2 / B),
             of_moments,
             sp.Symbol("tau"),
         ),
