@@ -91,6 +91,8 @@ WEAK = (
     "Var e = s2, n independent samples"
 )
 
+_WEAK_SOURCE = "Belkin, Hsu and Xu (2020), arXiv:1903.07571, theorem 1"
+
 
 def weak_features() -> tuple[Law, Law]:
     """Test error with p of D features, for p <= n - 2 and for p >= n + 2.
@@ -100,7 +102,7 @@ def weak_features() -> tuple[Law, Law]:
     >>> weak_features()[0].at(n=40, p=10, c2=0.5, s2=0.5)
     1.3448275862068966
     """
-    source = "Belkin, Hsu and Xu (2020), arXiv:1903.07571, theorem 1"
+    source = _WEAK_SOURCE
     noise = rest + s2
     below = Law(
         "test error with p features",
@@ -122,6 +124,102 @@ def weak_features() -> tuple[Law, Law]:
         source,
     )
     return below, above
+
+
+def training_error() -> Law:
+    """Mean squared residual of the n samples with p <= n of D features; 0 for p >= n.
+
+    The residual is the noise, that of the features left out included, outside of a space of
+    dimension p.
+
+    >>> training_error().at(n=40, p=10, c2=0.5, s2=0.5)
+    0.75
+    """
+    outside = Line(
+        "share of the noise outside of the column space, of dimension n - p",
+        sp.Sum(1 / n, (_j, 1, n - p)),
+        1 - p / n,
+    )
+    return Law(
+        "training error with p features",
+        sp.Symbol("T"),
+        (rest + s2) * outside.right,
+        "p <= n",
+        (outside,),
+        WEAK,
+        "Hastie, Tibshirani and Friedman (2009), section 7.4",
+    )
+
+
+def weak_bias() -> tuple[Law, Law]:
+    """Squared bias of the prediction with p of D features, for p <= n - 2 and for p >= n + 2.
+
+    Few features: the mean estimate is right, what is left out is missed.  Many: the mean
+    estimate is n/p of the coefficients, as a random space of dimension n sees them.
+
+    >>> weak_bias()[1].at(n=40, p=80, b2=1, c2=0.5)
+    0.75
+    """
+    seen = Line(
+        "share of b inside of a random row space of dimension n",
+        sp.Sum(1 / p, (_j, 1, n)),
+        n / p,
+    )
+    shrunk = Line(
+        "mean estimate n b/p: its squared distance from b",
+        sp.Sum((1 - seen.right) ** 2 * used / p, (_j, 1, p)),
+        used * (1 - n / p) ** 2,
+    )
+    what, symbol = "squared bias with p features", sp.Symbol("B")
+    missed = sp.Symbol("D", positive=True, integer=True) - p
+    left_out = Line(
+        "squared coefficients of the features left out, D - p of them",
+        sp.Sum(rest / missed, (_j, 1, missed)),
+        rest,
+    )
+    below = Law(what, symbol, rest, "p <= n - 2", (left_out,), WEAK, _WEAK_SOURCE)
+    lines = (left_out, seen, shrunk)
+    above = Law(what, symbol, rest + shrunk.right, "p >= n + 2", lines, WEAK, _WEAK_SOURCE)
+    return below, above
+
+
+def weak_variance() -> tuple[Law, Law]:
+    """Variance of the prediction over training sets, for p <= n - 2 and for p >= n + 2.
+
+    It grows up to the threshold and falls beyond it.  With bias and noise it adds up to the test
+    error of `weak_features`, which the last line checks.
+
+    >>> weak_variance()[0].at(n=40, p=10, c2=0.5, s2=0.5)
+    0.3448275862068966
+    """
+    noise, share = rest + s2, n / p
+    turned = Line(
+        "spread of the seen part P b around n b/p: |P b|^2 = n b2/p, |b - P b|^2 = (1 - n/p) b2",
+        sp.Sum(used / p * share * (1 - share), (_j, 1, p)),
+        used * share * (1 - share),
+    )
+    laws = []
+    formulas = (
+        under_parametrised().formula.subs(s2, noise),
+        turned.right + noise * _trace(p, n).right,
+    )
+    lines = ((INVERSE_CHI_SQUARE, _trace(n, p)), (INVERSE_CHI_SQUARE, _trace(p, n), turned))
+    for bias, error, form, steps in zip(weak_bias(), weak_features(), formulas, lines, strict=True):
+        total = Line(
+            "bias, variance and noise of a new sample", bias.formula + form + s2, error.formula
+        )
+        laws.append(
+            Law(
+                "variance with p features",
+                sp.Symbol("V"),
+                form,
+                bias.where,
+                (*steps, total),
+                WEAK,
+                _WEAK_SOURCE,
+            )
+        )
+    return laws[0], laws[1]
 
 
 def limits() -> tuple[Law, Law]:

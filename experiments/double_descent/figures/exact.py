@@ -1,6 +1,6 @@
-"""The figure of the experiment, drawn from a record alone: same record, same bytes."""
+"""Exact test error of least squares, its measurement, and the control."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,8 @@ HIGHEST = 30.0
 
 def risk(record: Record, path: Path) -> Path:
     """Test error against width: exact curve, means over training sets, control, ridge; z below."""
-    rows, curves = record.results["rows"], record.results["curves"]
+    found = record.results["exact"]
+    rows, curves = found["rows"], found["curves"]
     samples = record.config["samples"]
     with figure(2, 1, height=4.1, sharex=True, gridspec_kw={"height_ratios": (3, 1)}) as (
         drawing,
@@ -83,6 +84,3 @@ def _scores(panel: Any, used: np.ndarray, rows: Any) -> None:
         color=PALETTE["vermillion"],
     )
     panel.set(ylim=(-13, 13), yticks=(-12, -3, 3, 12), ylabel="$z$")
-
-
-FIGURES: Mapping[str, Callable[[Record, Path], Path]] = {"risk": risk}

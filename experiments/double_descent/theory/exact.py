@@ -1,4 +1,4 @@
-"""Exact risk of least squares against the number of features.  No JAX here, and nothing is fitted.
+"""Exact errors of least squares against the number of features.  No JAX here, nothing is fitted.
 
 For p <= n - 2 and p >= n + 2 the risk is a rational number of n and p; at n - 1, n and n + 1 it is
 infinite.  The limit n to infinity, which is what one usually draws, is the negative control.
@@ -38,6 +38,14 @@ def test_error(samples: int, used: int, squares: np.ndarray, noise: float) -> fl
     if used < samples:
         return below.at(n=samples, p=used, c2=left, s2=noise)
     return above.at(n=samples, p=used, b2=kept, c2=left, s2=noise)
+
+
+def training_error(samples: int, used: int, squares: np.ndarray, noise: float) -> float:
+    """Mean squared residual of the training set, exact for every p; 0 from the threshold on."""
+    if used >= samples:
+        return 0.0
+    law = least_squares.training_error()
+    return law.at(n=samples, p=used, c2=float(squares[used:].sum()), s2=noise)
 
 
 def limit(samples: int, used: int, squares: np.ndarray, noise: float) -> float:

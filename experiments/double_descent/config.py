@@ -1,0 +1,71 @@
+"""What each part measures.  The fields of the exact part stand at the top."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class RandomFeatures:
+    """Random features on scikit-learn's digits.
+
+    Args:
+        samples: n, digits of a training set.
+        pool: Digits the training sets are drawn from; the others are the test set.
+        widths: Numbers of cosine features N; n may be among them, no other within 20 of it.
+        label_noise: Shares of training labels that are replaced by another class; 0 comes first.
+        pairs: Pairs of independent training sets with their features.
+        gaussian_widths: Numbers of Gaussian features, none within 20 of n.
+        gaussian_pairs: Pairs with Gaussian features of the same kernel.
+        grid_samples: Training sizes of the grid of learning curves, at most the pool.
+        grid_widths: Numbers of features of that grid, none within 20 of a training size.
+        grid_label_noise: Share of wrong labels of that grid.
+        grid: Repetitions of the grid.
+        block: Pairs, or repetitions, of one cell of the run ledger.
+        seed: Root of all random streams.
+    """
+
+    samples: int = 300
+    pool: int = 1200
+    widths: tuple[int, ...] = (
+        20, 50, 100, 150, 200, 250, 280, 300, 320, 350, 400, 500, 700, 1000, 1700, 3000,
+    )  # fmt: skip
+    label_noise: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
+    pairs: int = 12
+    gaussian_widths: tuple[int, ...] = (50, 100, 200, 250, 350, 400, 600, 1000)
+    gaussian_pairs: int = 12
+    grid_samples: tuple[int, ...] = (50, 100, 200, 400, 800)
+    grid_widths: tuple[int, ...] = (25, 70, 150, 300, 600, 1500)
+    grid_label_noise: float = 0.1
+    grid: int = 12
+    block: int = 4
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured.
+
+    Args:
+        parts: The parts that run.
+        samples: n of the exact part.
+        features: D, how many there are; the first p are used.
+        widths: The p that are measured, none within 5 of n.
+        decay: b_j^2 falls as j^-decay.
+        noise: Var e; the signal has variance 1 - noise.
+        draws: Independent training sets, >= 1000 for a z-score; the widths share them.
+        block: Training sets of one cell of the run ledger.
+        seed: Root of all random streams.
+        random_features: See `RandomFeatures`.
+    """
+
+    parts: tuple[str, ...] = ("exact", "random_features")
+    samples: int = 50
+    features: int = 100
+    widths: tuple[int, ...] = (
+        1, 2, 4, 6, 9, 12, 16, 20, 25, 30, 35, 39, 42, 45, 55, 58, 61, 65, 70, 75, 80, 90, 100,
+    )  # fmt: skip
+    decay: float = 0.75
+    noise: float = 0.05
+    draws: int = 4000
+    block: int = 500
+    seed: int = 0
+    random_features: RandomFeatures = RandomFeatures()
