@@ -139,3 +139,194 @@ def noise_floor() -> Law:
         lines,
         f"{ASSUMES}, gradients h x + e, e independent of variance s2",
     )
+
+
+def best_nesterov() -> tuple[Law, Law, Law]:
+    """Step 1/L, momentum and rate of Nesterov's method as it is usually set.
+
+    At the least curvature the two roots meet in the rate; at the greatest both are 0.
+
+    >>> best_nesterov()[1].at(mu=1, L=9), best_nesterov()[2].at(mu=1, L=4)
+    (0.5, 0.5)
+    """
+    step, rate = 1 / L, 1 - sp.sqrt(mu / L)
+    momentum = (sp.sqrt(L) - sp.sqrt(mu)) / (sp.sqrt(L) + sp.sqrt(mu))
+    at = {a: step, b: momentum}
+    lines = (
+        Line("discriminant at the least curvature", _gap_ahead(at, mu), sp.Integer(0)),
+        Line("double root at the least curvature", _middle_ahead(at, mu) / 2, rate),
+        Line("sum of the roots at the greatest curvature", _middle_ahead(at, L), sp.Integer(0)),
+        Line("discriminant at the greatest curvature", _gap_ahead(at, L), sp.Integer(0)),
+    )
+    return _three("of Nesterov's method", step, momentum, rate, lines, "Nesterov (2004), 2.2.22")
+
+
+def tuned_nesterov() -> tuple[Law, Law, Law]:
+    """Step, momentum and rate of Nesterov's method that are best from mu to L.
+
+    The greatest curvature has a root of minus the rate, the least a double root at the rate.
+
+    >>> [round(law.at(mu=1, L=8), 6) for law in tuned_nesterov()]
+    [0.16, 0.428571, 0.6]
+    """
+    root = sp.sqrt(3 * L / mu + 1)
+    step, momentum, rate = 4 / (3 * L + mu), (root - 2) / (root + 2), 1 - 2 / root
+    at = {a: step, b: momentum}
+    kept = (1 - a * h).subs(at).subs(h, L)
+    at_end = rate**2 + (1 + momentum) * kept * rate + momentum * kept
+    lines = (
+        Line("discriminant at the least curvature", _gap_ahead(at, mu), sp.Integer(0)),
+        Line("double root at the least curvature", _middle_ahead(at, mu) / 2, rate),
+        Line("characteristic polynomial at minus the rate, curvature L", at_end, sp.Integer(0)),
+    )
+    source = "Lessard, Recht and Packard (2016), arXiv:1408.3595"
+    return _three("of Nesterov's method, tuned", step, momentum, rate, lines, source)
+
+
+def _middle_ahead(at: dict[sp.Symbol, sp.Expr], curvature: sp.Expr) -> sp.Expr:
+    """Sum of the roots of Nesterov's method."""
+    return ((1 + b) * (1 - a * h)).subs(at).subs(h, curvature)
+
+
+def _gap_ahead(at: dict[sp.Symbol, sp.Expr], curvature: sp.Expr) -> sp.Expr:
+    product = (b * (1 - a * h)).subs(at).subs(h, curvature)
+    return _middle_ahead(at, curvature) ** 2 - 4 * product
+
+
+def _three(
+    of: str, step: sp.Expr, momentum: sp.Expr, rate: sp.Expr, lines: tuple[Line, ...], source: str
+) -> tuple[Law, Law, Law]:
+    rows = (
+        (f"best step size {of}", sp.Symbol("a_*"), step),
+        (f"best momentum {of}", sp.Symbol("b_*"), momentum),
+        (f"best rate {of}", _root, rate),
+    )
+    first, second, third = (
+        Law(name, symbol, formula, "", lines, SPECTRUM, source) for name, symbol, formula in rows
+    )
+    return first, second, third
+
+
+def stability() -> Law:
+    r"""Largest a h at which the heavy ball converges: Jury's conditions on its polynomial.
+
+    $p(z) = z^2 - (1 + b - a h) z + b$ has both roots inside the unit circle if and only if
+    p(1) > 0, p(-1) > 0 and |p(0)| < 1.
+
+    >>> stability().at(b=0), stability().at(b=0.5)
+    (2.0, 3.0)
+    """
+    polynomial = z**2 - (1 + b - a * h) * z + b
+    lines = (
+        Line("p(1), positive for every a h > 0", polynomial.subs(z, 1), a * h, _p(1)),
+        Line(
+            "p(-1), positive below the limit", polynomial.subs(z, -1), 2 * (1 + b) - a * h, _p(-1)
+        ),
+        Line("p(0), below 1", polynomial.subs(z, 0), b, _p(0)),
+    )
+    return Law(
+        "limit of a h for momentum", sp.Symbol("ah"), 2 * (1 + b), "0 <= b < 1", lines, ASSUMES
+    )
+
+
+def ringing() -> tuple[Law, Law]:
+    """Between which a h the heavy ball rings: complex roots, of modulus sqrt(b) whatever a h.
+
+    >>> [law.at(b=0.25) for law in ringing()]
+    [0.25, 2.25]
+    """
+    gap = (1 + b - a * h) ** 2 - 4 * b
+    found = []
+    for side, edge in (("least", (1 - sp.sqrt(b)) ** 2), ("greatest", (1 + sp.sqrt(b)) ** 2)):
+        line = Line("discriminant at the edge", gap.subs(a * h, edge), sp.Integer(0))
+        found.append(Law(f"{side} a h of ringing", sp.Symbol("ah"), edge, "", (line,), ASSUMES))
+    return found[0], found[1]
+
+
+def _p(at: int) -> sp.Expr:
+    return sp.Function("p")(sp.Integer(at))
+
+
+def turning() -> Law:
+    r"""Correlation of successive updates of momentum under noise: how likely it turns around.
+
+    With $u_t = x_{t+1} - x_t$ in the stationary state, Var u = 2 (V - C) and
+    E u_t u_{t-1} = 2 C - V - E x_{t+1} x_{t-1}.  Under Gaussian noise the probability that two
+    successive updates have opposite signs is arccos(r)/pi.
+
+    >>> turning().at(a=0.2, h=1, b=0.9)
+    0.8
+    """
+    floor = noise_floor().formula
+    middle = 1 + b - a * h
+    covariance = middle * floor / (1 + b)
+    second = middle * covariance - b * floor
+    spread = 2 * (floor - covariance)
+    lines = (
+        Line("Var u = 2 (V - C)", spread, 2 * a * h * floor / (1 + b)),
+        Line(
+            "E u_t u_{t-1} relative to Var u",
+            (2 * covariance - floor - second) / spread,
+            b - a * h / 2,
+        ),
+    )
+    return Law(
+        "correlation of successive updates",
+        sp.Symbol("r"),
+        b - a * h / 2,
+        "0 <= b < 1, 0 < a h < 2 (1 + b)",
+        (*noise_floor().lines, *lines),
+        f"{ASSUMES}, gradients h x + e, e independent",
+    )
+
+
+def response() -> Law:
+    r"""What is left at step t of a unit push at step 0: the impulse response of momentum.
+
+    $K_{t+1} = (1 + b - a h) K_t - b K_{t-1}$ with K_0 = 0 and K_1 = 1, so
+    $K_t = (z_1^t - z_2^t)/(z_1 - z_2)$ with the characteristic roots.
+    """
+    first, second = heavy_ball_roots()
+    one, two = sp.symbols("z1 z2")
+    t = sp.Symbol("t", integer=True, positive=True)
+    form = (one**t - two**t) / (one - two)
+    recursion = (one + two) * form - one * two * form.subs(t, t - 1)
+    lines = (
+        Line("sum of the roots", first + second, 1 + b - a * h),
+        Line("product of the roots", first * second, b),
+        Line("K_{t+1} from the recursion", recursion - form.subs(t, t + 1), sp.Integer(0)),
+        Line("K_1", form.subs(t, 1), sp.Integer(1)),
+    )
+    return Law("impulse response of momentum", sp.Symbol("K_t"), form, "", lines, ASSUMES)
+
+
+def batches() -> Law:
+    r"""Covariance of the means of two batches of B of one epoch over N samples of variance s2.
+
+    The batches of an epoch share no sample.  The sum over all N samples is fixed, which gives the
+    covariance c of two samples, $N s^2 + N(N-1) c = 0$ with s2 = N/(N-1) times their variance;
+    one batch is its own only partner for which samples coincide.
+    """
+    size, count = sp.symbols("B N", positive=True, integer=True)
+    variance, shared = s2 * (count - 1) / count, -s2 / count
+    lines = (
+        Line(
+            "variance of the sum of all samples",
+            count * variance + count * (count - 1) * shared,
+            sp.Integer(0),
+        ),
+        Line(
+            "variance of a batch's mean",
+            (size * variance + size * (size - 1) * shared) / size**2,
+            s2 * (1 / size - 1 / count),
+        ),
+        Line("covariance of two batches' means", size**2 * shared / size**2, -s2 / count),
+    )
+    return Law(
+        "variance of a batch's mean",
+        sp.Symbol("V_B"),
+        s2 * (1 / size - 1 / count),
+        "B <= N",
+        lines,
+        "B of N samples without replacement, s2 their variance with divisor N - 1",
+    )
