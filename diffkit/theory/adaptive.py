@@ -174,6 +174,26 @@ def amsgrad_drift() -> Law:
     )
 
 
+def corrected_drift() -> Law:
+    """The same where the largest v is taken of bias-corrected values, as libraries do.
+
+    The first corrected v is the square of the first gradient, and no later one is larger.
+
+    >>> corrected_drift().at(C=4)
+    -0.5
+    """
+    first = (1 - b2) * C**2 / (1 - b2)
+    line = Line("v after the first gradient, corrected", first, C**2)
+    return Law(
+        "drift of AMSGrad over a period, largest corrected v",
+        sp.Symbol("D"),
+        (2 - C) / C,
+        "b1 = 0, C > 1",
+        (line,),
+        "gradients C, -1, -1 in turn",
+    )
+
+
 def adagrad_distance() -> tuple[Law, Law]:
     r"""How far Adagrad can be after T steps along one gradient: between two square roots.
 

@@ -1,0 +1,1 @@
+"""Do optimisers do what their formulas say: on quadratics, on counterexamples, on a network?"""

@@ -1,0 +1,1 @@
+"""The figures of the experiment, drawn from a record alone: same record, same bytes."""

@@ -1,0 +1,1 @@
+"""What the parts predict, in closed form: no JAX here, and nothing is fitted."""
