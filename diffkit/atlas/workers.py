@@ -3,24 +3,22 @@
 A function that never returns, or ends its process, costs its own row and no other.
 """
 
-import ctypes
 import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from multiprocessing import connection, get_context, parent_process
+from multiprocessing import connection, get_context
 from pathlib import Path
 from typing import Any
+
+from diffkit.lab.orphans import end_with_parent
 
 #: Seconds a new process may need to import JAX before its first answer is due.
 START = 120.0
 _POLL = 0.5
-_PR_SET_PDEATHSIG = 1
 #: Bytes a process may hold: with two of them a machine of 16 GiB goes on working.
 MEMORY = 6 * 2**30
 #: Bytes after which an idle process is replaced: JAX keeps every program it has compiled.
@@ -169,7 +167,7 @@ def _serve(pipe: Any, seconds: float) -> None:
     from diffkit.core.scheduler import guard_scheduler
 
     guard_scheduler()
-    _die_with_parent()
+    end_with_parent()
     from diffkit.atlas.attempt import DEFECTS, OVERDUE
     from diffkit.atlas.survey import look_up
     from diffkit.core.errors import DiffkitError
@@ -197,17 +195,3 @@ def _serve(pipe: Any, seconds: float) -> None:
             pipe.send((text, failure, is_last))
         if is_last:
             os._exit(0)  # the thread does not end when it is asked to
-
-
-def _die_with_parent() -> None:
-    """See to it that a process at work when its parent is killed does not go on alone."""
-    if sys.platform == "linux":  # the kernel ends even a call that never gives Python its turn
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    threading.Thread(target=_exit_with_parent, daemon=True).start()
-
-
-def _exit_with_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)

@@ -11,21 +11,10 @@ from collections.abc import Sequence
 from importlib import import_module, metadata
 from typing import NoReturn
 
-from diffkit.core.errors import DiffkitError
+from diffkit.core.errors import DEFECTS, DiffkitError
 from diffkit.core.scheduler import guard_scheduler
 
 FORMATS = ("text", "latex", "markdown", "html", "json")
-
-#: What a defect of diffkit shows as.
-DEFECTS = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    MemoryError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 EXAMPLES = """\
 examples:
@@ -213,6 +202,7 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     )
     runner.set_defaults(takes_fields=True)
     _add_format(runner)
+    _add_sweep(commands)
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
     paper.add_argument(
         "--from-record", type=_place, metavar="DIR", help="build from a recorded run only"
@@ -226,6 +216,36 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
         action="store_true",
         help="build nothing; fail if a figure has no producer or is older than its record",
     )
+
+
+def _add_sweep(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "sweep", "sweep", "run an experiment at many configurations; resumes"
+    )
+    parser.add_argument("experiment", metavar="EXPERIMENT")
+    parser.add_argument("--preset", default="quick", help="quick (default), full or gpu")
+    parser.add_argument(
+        "--over",
+        action="append",
+        default=[],
+        metavar="AXIS",
+        help="field=v1,v2,... or field=start:stop:count[:log]; several: every combination",
+    )
+    parser.add_argument("--zip", action="store_true", help="take the values of the axes in step")
+    parser.add_argument(
+        "--executor", default="processes", help="serial, processes (default) or dask"
+    )
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes (default: one for each core)"
+    )
+    parser.add_argument(
+        "--scheduler", default="", metavar="ADDRESS", help="a running Dask scheduler"
+    )
+    parser.add_argument(
+        "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
+    )
+    parser.set_defaults(takes_fields=True)
+    _add_format(parser)
 
 
 def _add_doctor(commands: argparse._SubParsersAction) -> None:

@@ -3,6 +3,17 @@
 `exit_status` is what the command line returns for it: 1 refuted, 2 wrong usage, 3 undecided.
 """
 
+#: What a defect of code shows as, diffkit's own or that of an experiment.
+DEFECTS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
 
 class DiffkitError(Exception):
     """Base of all errors raised on purpose; `str(error)` is one sentence with the remedy."""

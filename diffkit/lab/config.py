@@ -1,26 +1,27 @@
-"""Configurations of experiments: frozen dataclasses, their canonical JSON, presets, overrides.
+"""Configurations of experiments: frozen dataclasses, their canonical JSON, presets.
 
 A run is addressed by the hash of its configuration, so two configurations that mean the same
-must have one text: keys sorted, a float field holding 1 written as 1.0, tuples as lists.
+must have one text: keys sorted, a float field holding 1 written as 1.0, tuples as lists.  A field
+that is one of several dataclasses (`optimiser: Sgd | Adam`) tells which one beside its fields.
 """
 
 import dataclasses
 import hashlib
 import json
 import math
+import re
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Union, get_args, get_origin
 
-from diffkit.core.errors import UnknownNameError, UsageError
-from diffkit.core.suggestions import did_you_mean
+from diffkit.core.errors import UsageError
 
-Config = TypeVar("Config")
 #: The presets an experiment may have, smallest first.
 PRESETS = ("quick", "full", "gpu")
-_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+#: Key of the canonical text that names the chosen one of several dataclasses.
+CHOICE = "choice"
 
 
 @dataclass(frozen=True)
@@ -66,33 +67,6 @@ def as_dict(config: Any) -> dict[str, Any]:
     return json.loads(canonical_json(config))
 
 
-def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
-    """Return `config` with fields replaced by command-line `arguments`.
-
-    `--width 256`, `--width=256`, `--depths 5,10,20`, `--use_bias false` (or `--use-bias`),
-    `--optimizer.rate 0.1` for a nested dataclass.  A value is read by the field's type.
-
-    Raises:
-        UnknownNameError: no such field; the message lists the fields with their types.
-        UsageError: a value that is not of the field's type, or one that is missing.
-    """
-    for name, text in _pairs(arguments):
-        config = _replaced(config, name.split("."), text, name)
-    return config
-
-
-def fields_with_types(config: Any) -> dict[str, str]:
-    """Field name -> type in words, nested dataclasses with dotted names."""
-    listing: dict[str, str] = {}
-    for name, hint in _hints(type(config)).items():
-        inner = getattr(config, name)
-        if dataclasses.is_dataclass(inner):
-            listing |= {f"{name}.{key}": text for key, text in fields_with_types(inner).items()}
-        else:
-            listing[name] = _in_words(hint)
-    return listing
-
-
 def require_config_type(kind: type) -> None:
     """Refuse a configuration type that could change after it was hashed.
 
@@ -104,28 +78,55 @@ def require_config_type(kind: type) -> None:
         raise UsageError(f"{kind.__qualname__} is no configuration; write @dataclass(frozen=True)")
 
 
+def hints(kind: Any) -> dict[str, Any]:
+    """Type of each field, in the order of definition."""
+    found = typing.get_type_hints(kind)
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
+
+
+def choices(hint: Any) -> dict[str, type]:
+    """The dataclasses a field of type `hint` may hold, by name; none if they are not several.
+
+    >>> choices(Preset), choices(float | None)
+    ({}, {})
+    """
+    kinds = [part for part in union_parts(hint) if dataclasses.is_dataclass(part)]
+    return {choice_name(kind): kind for kind in kinds} if len(kinds) > 1 else {}
+
+
+def choice_name(kind: type) -> str:
+    """A dataclass as the command line spells it.
+
+    >>> choice_name(Preset)
+    'preset'
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", kind.__name__).lower()
+
+
+def union_parts(hint: Any) -> tuple[Any, ...]:
+    """The types of a union, () for any other type."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else ()
+
+
 def _plain(value: Any, hint: Any, where: str) -> Any:
     """`value` as JSON data; a float field that holds an int becomes a float."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        hints = _hints(type(value))
-        return {
-            name: _plain(getattr(value, name), hints[name], f"{where}.{name}") for name in hints
-        }
+        return _plain_fields(value, hint, where)
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise UsageError(f"{where} has the key {key!r}; only text may be a key")
         return {key: _plain(item, None, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list | tuple):
-        inner = next((part for part in get_args(hint) if part is not Ellipsis), None)
-        return [_plain(item, inner, f"{where}[{i}]") for i, item in enumerate(value)]
+        inner = _of_items(hint, len(value))
+        return [_plain(item, inner[i], f"{where}[{i}]") for i, item in enumerate(value)]
     if hasattr(value, "item") and getattr(value, "shape", None) == ():  # a NumPy scalar
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(
             f"{where} is {value}; a configuration holds finite numbers (None if unset)"
         )
-    if isinstance(value, int) and not isinstance(value, bool) and hint is float:
+    if isinstance(value, int) and not isinstance(value, bool) and _means_float(hint):
         return float(value)
     if value is None or isinstance(value, str | bool | int | float):
         return value
@@ -135,109 +136,27 @@ def _plain(value: Any, hint: Any, where: str) -> Any:
     )
 
 
-def _pairs(arguments: Sequence[str]) -> list[tuple[str, str | None]]:
-    """Split `--name value`, `--name=value` and a lone `--name` into pairs."""
-    pairs: list[tuple[str, str | None]] = []
-    rest = list(arguments)
-    while rest:
-        head = rest.pop(0)
-        if not head.startswith("--") or head == "--":
-            raise UsageError(f"{head!r} does not belong to a field; write --field value")
-        name, equals, text = head[2:].partition("=")
-        value: str | None = text if equals else None
-        # "--mean -1" gives a negative number, "--use_bias --width 3" a flag.
-        if not equals and rest and not rest[0].startswith("--"):
-            value = rest.pop(0)
-        pairs.append((name.replace("-", "_"), value))
-    return pairs
+def _plain_fields(value: Any, hint: Any, where: str) -> dict[str, Any]:
+    of_fields = hints(type(value))
+    found = {
+        name: _plain(getattr(value, name), inner, f"{where}.{name}")
+        for name, inner in of_fields.items()
+    }
+    if not choices(hint):
+        return found
+    if CHOICE in found:
+        raise UsageError(f"{where} has a field {CHOICE!r}, which names the dataclass; rename it")
+    return {CHOICE: choice_name(type(value)), **found}
 
 
-def _replaced(config: Any, path: list[str], text: str | None, name: str) -> Any:
-    hints = _hints(type(config))
-    field, *deeper = path
-    if field not in hints:
-        raise UnknownNameError(_unknown_field(config, field, name))
-    if deeper:
-        inner = getattr(config, field)
-        if not dataclasses.is_dataclass(inner):
-            raise UnknownNameError(f"--{name}: {field} has no fields of its own")
-        return dataclasses.replace(config, **{field: _replaced(inner, deeper, text, name)})
-    return dataclasses.replace(config, **{field: _read(text, hints[field], name)})
+def _of_items(hint: Any, count: int) -> tuple[Any, ...]:
+    """Type of each item of a sequence."""
+    parts = get_args(hint)
+    if len(parts) == count and Ellipsis not in parts:
+        return parts
+    return (parts[0] if parts else None,) * count
 
 
-def _unknown_field(config: Any, field: str, name: str) -> str:
-    known = fields_with_types(config)
-    hint = did_you_mean(f"--{field}", [f"--{each}" for each in known])
-    listing = ", ".join(f"{key} ({kind})" for key, kind in known.items())
-    return f"no field {name!r}; {hint}fields: {listing}"
-
-
-def _read(text: str | None, hint: Any, name: str) -> Any:
-    """Read `text` as a value of type `hint`."""
-    if text is None:
-        if hint is bool:
-            return True
-        raise UsageError(f"--{name} needs a value of type {_in_words(hint)}")
-    try:
-        return _convert(text, hint)
-    except ValueError:
-        raise UsageError(f"--{name} {text!r} is not of type {_in_words(hint)}") from None
-
-
-def _convert(text: str, hint: Any) -> Any:
-    """Read `text` as `hint`; ValueError when it is none."""
-    origin, parts = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return _convert_union(text, parts)
-    if origin is Literal:
-        for choice in parts:
-            if text == str(choice):
-                return choice
-        raise ValueError(text)
-    if origin is tuple:
-        return _convert_tuple(text, parts)
-    if hint is bool:
-        if text.lower() not in _WORDS:
-            raise ValueError(text)
-        return _WORDS[text.lower()]
-    if hint is float:
-        value = float(text)
-        if not math.isfinite(value):
-            raise ValueError(text)
-        return value
-    if hint in (int, str):
-        return hint(text)
-    raise ValueError(text)
-
-
-def _convert_union(text: str, parts: tuple[Any, ...]) -> Any:
-    if type(None) in parts and text.lower() == "none":
-        return None
-    for part in parts:
-        if part is not type(None):
-            try:
-                return _convert(text, part)
-            except ValueError:
-                continue
-    raise ValueError(text)
-
-
-def _convert_tuple(text: str, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-    items = [item.strip() for item in text.strip("()[] ").split(",") if item.strip()]
-    if len(parts) == 2 and parts[1] is Ellipsis:
-        return tuple(_convert(item, parts[0]) for item in items)
-    if len(items) != len(parts):
-        raise ValueError(text)
-    return tuple(_convert(item, part) for item, part in zip(items, parts, strict=True))
-
-
-def _hints(kind: Any) -> dict[str, Any]:
-    """Type of each field, in the order of definition."""
-    hints = typing.get_type_hints(kind)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
-
-
-def _in_words(hint: Any) -> str:
-    if get_origin(hint) is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    return hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+def _means_float(hint: Any) -> bool:
+    """Whether a whole number in a field of that type is a float that was written short."""
+    return hint is float or (float in union_parts(hint) and int not in union_parts(hint))

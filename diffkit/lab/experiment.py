@@ -17,9 +17,10 @@ from typing import Any, TextIO
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.verdict import plain, write_atomically
-from diffkit.lab.config import PRESETS, Preset, as_dict, require_config_type, with_overrides
+from diffkit.lab.config import PRESETS, Preset, as_dict, require_config_type
 from diffkit.lab.ledger import Ledger
 from diffkit.lab.outcome import Outcome, OutcomeStatus
+from diffkit.lab.overrides import with_overrides
 from diffkit.lab.progress import Progress
 from diffkit.lab.provenance import code_version, collect
 from diffkit.lab.sweep import Store
@@ -39,6 +40,7 @@ class Experiment:
         presets: "quick", "full" or "gpu" -> configuration and time budget.
         run: Fills the store and judges what it holds.
         module: Module whose reachable sources are the code version; the folder's run.py if "".
+        check: Raises a UsageError for a configuration without an answer, before anything runs.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Experiment:
     presets: Mapping[str, Preset]
     run: Callable[[Any, Store, Progress], Outcome] = field(repr=False)
     module: str = ""
+    check: Callable[[Any], object] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         require_config_type(self.config)
@@ -68,6 +71,23 @@ class Experiment:
             known = ", ".join(self.presets)
             raise UnknownNameError(f"{self.name} has no preset {name!r}; it has {known}")
         return self.presets[name]
+
+    def configured(self, preset: str, overrides: Sequence[str] = ()) -> Any:
+        """The configuration of a preset with command-line words such as `--width 256`.
+
+        Raises:
+            UnknownNameError: no such preset or field.
+            UsageError: a value that is not of the field's type, or without an answer.
+        """
+        config = with_overrides(self.preset(preset).config, overrides)
+        if self.check is not None:
+            self.check(config)
+        return config
+
+    @property
+    def code(self) -> str:
+        """Digest of the source files it reaches."""
+        return code_version(self.module or f"{PACKAGE}.{self.name}.run")
 
 
 @dataclass(frozen=True)
@@ -206,12 +226,10 @@ def execute(
         LedgerError: the ledger cannot be used.
     """
     chosen = load(experiment) if isinstance(experiment, str) else experiment
-    plan = chosen.preset(preset)
-    config = with_overrides(plan.config, overrides)
-    module = chosen.module or f"{PACKAGE}.{chosen.name}.run"
+    config = chosen.configured(preset, overrides)
     progress = Progress(f"{chosen.name} ({preset})", stream)
     with Ledger(ledger_path) as ledger:
-        store = Store(ledger, ledger.open_run(chosen.name, config, code_version(module)).id)
+        store = Store(ledger, ledger.open_run(chosen.name, config, chosen.code).id)
         info = store.info
         if info.state == "done" and info.record is not None:
             progress.say(f"done in an earlier run, {info.record['statement']}")

@@ -14,7 +14,7 @@ LEASE = 3600.0  # seconds after which a claim of another machine counts as aband
 
 def this_process() -> str:
     """Return a name no other process has: machine (hashed), process number, its start."""
-    return f"{_machine()}:{os.getpid()}:{_started(os.getpid())}"
+    return f"{this_machine()}:{os.getpid()}:{_started(os.getpid())}"
 
 
 def is_alive(owner: str, updated: float) -> bool:
@@ -25,7 +25,7 @@ def is_alive(owner: str, updated: float) -> bool:
         updated: Time of the claim, seconds since the epoch; decides for another machine.
     """
     machine, pid, started = owner.split(":")
-    if machine != _machine():
+    if machine != this_machine():
         return time.time() - updated < LEASE
     try:
         os.kill(int(pid), 0)
@@ -37,7 +37,8 @@ def is_alive(owner: str, updated: float) -> bool:
     return _started(int(pid)) == started
 
 
-def _machine() -> str:
+def this_machine() -> str:
+    """A name no other machine has, which does not tell its own."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
 
 

@@ -7,15 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffkit.core.errors import UnknownNameError, UsageError
-from diffkit.lab.config import (
-    as_dict,
-    canonical_json,
-    config_hash,
-    fields_with_types,
-    require_config_type,
-    with_overrides,
-)
+from diffkit.core.errors import UsageError
+from diffkit.lab.config import as_dict, canonical_json, config_hash, require_config_type
 
 
 @dataclass(frozen=True)
@@ -73,60 +66,6 @@ def test_what_has_no_canonical_text_is_refused(value: object):
         canonical_json({"a": value} if not isinstance(value, dict) else value)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "changed"),
-    [
-        (["--width", "256"], {"width": 256}),
-        (["--width=256"], {"width": 256}),
-        (["--scale", "-1e-3"], {"scale": -1e-3}),
-        (["--depths", "1,2,3"], {"depths": (1, 2, 3)}),
-        (["--depths", "(7,)"], {"depths": (7,)}),
-        (["--span", "-1,1"], {"span": (-1.0, 1.0)}),
-        (["--use-bias"], {"use_bias": True}),
-        (["--use_bias", "yes", "--width", "3"], {"use_bias": True, "width": 3}),
-        (["--clip", "0.5"], {"clip": 0.5}),
-        (["--clip", "none"], {"clip": None}),
-        (["--optimiser.kind", "adam"], {"optimiser": Optimiser(kind="adam")}),
-        ([], {}),
-    ],
-)
-def test_a_field_is_overridden_by_its_type(arguments: list[str], changed: dict[str, object]):
-    assert with_overrides(Config(), arguments) == Config(**changed)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--width", "wide"], "'wide' is not of type int"),
-        (["--width", "1.5"], "not of type int"),
-        (["--scale", "nan"], "not of type float"),
-        (["--use_bias", "maybe"], "not of type bool"),
-        (["--span", "1"], "not of type tuple"),
-        (["--optimiser.kind", "lion"], "sgd or adam"),
-        (["--width"], "needs a value of type int"),
-        (["width", "3"], "write --field value"),
-    ],
-)
-def test_a_value_of_another_type_is_refused(arguments: list[str], message: str):
-    with pytest.raises(UsageError, match=message):
-        with_overrides(Config(), arguments)
-
-
-@pytest.mark.parametrize("name", ["widht", "optimiser.rat", "width.x", "optimizer.rate"])
-def test_an_unknown_field_is_refused(name: str):
-    with pytest.raises(UnknownNameError, match=name.replace(".", r"\.")):
-        with_overrides(Config(), [f"--{name}", "3"])
-
-
-def test_a_misspelt_field_is_answered_with_the_near_one_and_the_list():
-    with pytest.raises(UnknownNameError, match=r"did you mean --width\?.*depths \(tuple\[int"):
-        with_overrides(Config(), ["--widht", "3"])
-
-
-def test_nested_fields_are_listed_with_dots():
-    assert fields_with_types(Config())["optimiser.kind"] == "sgd or adam"
-
-
 def test_a_configuration_that_can_change_is_refused():
     @dataclass
     class Loose:
@@ -135,3 +74,45 @@ def test_a_configuration_that_can_change_is_refused():
     with pytest.raises(UsageError, match="frozen=True"):
         require_config_type(Loose)
     require_config_type(Config)
+
+
+def test_an_integer_in_an_optional_float_or_a_mixed_tuple_is_the_float_it_means():
+    assert canonical_json(Config(clip=1)) == canonical_json(Config(clip=1.0))
+    assert canonical_json(Mixed(pair=(1, 2))) == '{"pair":[1,2.0]}'
+
+
+@dataclass(frozen=True)
+class Mixed:
+    pair: tuple[int, float] = (0, 0.0)
+
+
+@dataclass(frozen=True)
+class Momentum:
+    rate: float = 0.1
+    kind: Literal["sgd", "adam"] = "sgd"
+
+
+@dataclass(frozen=True)
+class Choosing:
+    optimiser: Optimiser | Momentum = field(default_factory=Optimiser)
+
+
+def test_two_dataclasses_with_equal_fields_are_two_configurations():
+    first, second = Choosing(), Choosing(Momentum())
+    assert as_dict(first)["optimiser"] == {"choice": "optimiser", "kind": "sgd", "rate": 0.1}
+    assert config_hash("e", first, "c") != config_hash("e", second, "c")
+
+
+def test_a_field_that_would_hide_the_choice_is_refused():
+    with pytest.raises(UsageError, match="has a field 'choice'"):
+        canonical_json(Holds(Other()))
+
+
+@dataclass(frozen=True)
+class Other:
+    choice: int = 1
+
+
+@dataclass(frozen=True)
+class Holds:
+    inner: Optimiser | Other = field(default_factory=Optimiser)
