@@ -9,7 +9,25 @@ LEDGER = "runs/ledger.sqlite"
 
 def run(options: argparse.Namespace) -> int:
     """List the experiments, or run one to its end."""
-    return _list(options) if options.command == "list" else _run(options)
+    if options.command == "list":
+        return _list(options)
+    return show_fields(options) if options.wants_help else _run(options)
+
+
+def show_fields(options: argparse.Namespace) -> int:
+    """Print the fields of an experiment, with the values of the preset as defaults."""
+    from diffkit.lab.experiment import load
+    from diffkit.lab.field_help import field_help
+
+    experiment = load(options.experiment)
+    about = (
+        f"{experiment.question}\n\nDefaults are those of the preset {options.preset} (at most "
+        f"{experiment.preset(options.preset).budget:.0f} s). Options of the command: "
+        f"diffkit {options.command} --help"
+    )
+    config = experiment.configured(options.preset, options.rest)
+    print(field_help(config, f"diffkit {options.command} {experiment.name}", about))
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:

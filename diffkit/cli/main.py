@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from diffkit.core.errors import DEFECTS, DiffkitError
 from diffkit.core.scheduler import guard_scheduler
@@ -194,13 +194,17 @@ def _add_atlas(commands: argparse._SubParsersAction) -> None:
 def _add_lab(commands: argparse._SubParsersAction) -> None:
     listing = _command(commands, "list", "experiments", "list the experiments")
     _add_format(listing)
-    runner = _command(commands, "run", "experiments", "run an experiment; resumes where it stopped")
-    runner.add_argument("experiment", metavar="EXPERIMENT")
-    runner.add_argument("--preset", default="quick", help="quick (default), full or gpu")
+    runner = _command(
+        commands,
+        "run",
+        "experiments",
+        "run an experiment; resumes where it stopped",
+        add_help=False,
+    )
+    _add_experiment(runner)
     runner.add_argument(
         "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
     )
-    runner.set_defaults(takes_fields=True)
     _add_format(runner)
     _add_sweep(commands)
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
@@ -219,11 +223,9 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_sweep(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, "sweep", "sweep", "run an experiment at many configurations; resumes"
-    )
-    parser.add_argument("experiment", metavar="EXPERIMENT")
-    parser.add_argument("--preset", default="quick", help="quick (default), full or gpu")
+    summary = "run an experiment at many configurations; resumes"
+    parser = _command(commands, "sweep", "sweep", summary, add_help=False)
+    _add_experiment(parser)
     parser.add_argument(
         "--over",
         action="append",
@@ -244,7 +246,6 @@ def _add_sweep(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
     )
-    parser.set_defaults(takes_fields=True)
     _add_format(parser)
 
 
@@ -254,11 +255,42 @@ def _add_doctor(commands: argparse._SubParsersAction) -> None:
 
 
 def _command(
-    commands: argparse._SubParsersAction, name: str, module: str, summary: str
+    commands: argparse._SubParsersAction,
+    name: str,
+    module: str,
+    summary: str,
+    *,
+    add_help: bool = True,
 ) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    parser = commands.add_parser(
+        name, help=summary, description=summary, allow_abbrev=False, add_help=add_help
+    )
     parser.set_defaults(module=module)
     return parser
+
+
+class _Help(argparse.Action):
+    """Help of a command; of the fields of an experiment where one is named before it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, *_: Any) -> None:
+        if namespace.experiment is None:
+            parser.print_help()
+            parser.exit()
+        namespace.wants_help = True
+
+
+def _add_experiment(parser: argparse.ArgumentParser) -> None:
+    """An experiment and its fields, which its own configuration reads."""
+    parser.add_argument("experiment", metavar="EXPERIMENT")
+    parser.add_argument(
+        "-h",
+        "--help",
+        action=_Help,
+        nargs=0,
+        help="this page; after EXPERIMENT its fields with their types and defaults",
+    )
+    parser.add_argument("--preset", default="quick", help="quick (default), full or gpu")
+    parser.set_defaults(takes_fields=True, wants_help=False)
 
 
 def _add_problem_options(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from diffkit.cli import output
-from diffkit.cli.experiments import LEDGER
+from diffkit.cli.experiments import LEDGER, show_fields
 from diffkit.lab.axes import points
 from diffkit.lab.executors import executor
 from diffkit.lab.experiment import load
@@ -16,6 +16,8 @@ EXIT_STATUS = {"failed": 2, "refuted": 1, "undecided": 3, "supported": 0}
 
 def run(options: argparse.Namespace) -> int:
     """Run an experiment at every point of the axes and print what was found."""
+    if options.wants_help:
+        return show_fields(options)
     config = load(options.experiment).configured(options.preset, options.rest)
     chosen = points(config, options.over, in_step=options.zip)
     found = sweep(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -314,3 +315,20 @@ def test_the_exit_status_stands_beside_a_compilation_that_was_given_up():
         [sys.executable, "-c", _OVERDUE], capture_output=True, text=True, timeout=100
     )
     assert (result.returncode, result.stdout) == (3, "given up\n"), result.stderr
+
+
+def test_help_after_an_experiment_shows_its_fields_with_the_values_of_the_preset(capsys):
+    assert main(["run", "double_descent", "--preset", "full", "--noise", "0.25", "-h"]) == 0
+    page = capsys.readouterr().out
+    assert "usage: diffkit run double_descent" in page
+    assert re.search(r"--draws INT .*\(default:\s+40000\)", page, re.DOTALL)  # quick has 4000
+    assert re.search(r"--noise FLOAT .*\(default:\s+0\.25\)", page, re.DOTALL)
+    assert main(["sweep", "double_descent", "--help"]) == 0
+    assert "usage: diffkit sweep double_descent" in capsys.readouterr().out
+
+
+def test_help_before_an_experiment_is_that_of_the_command(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["sweep", "--help"])
+    assert ended.value.code == 0
+    assert "--over AXIS" in capsys.readouterr().out
