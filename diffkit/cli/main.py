@@ -207,6 +207,8 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     )
     _add_format(runner)
     _add_sweep(commands)
+    maker = _command(commands, "new", "new", "write a small experiment that works, to be changed")
+    maker.add_argument("name", metavar="NAME", help="its folder in experiments/")
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
     paper.add_argument(
         "--from-record", type=_place, metavar="DIR", help="build from a recorded run only"
