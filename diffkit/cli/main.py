@@ -274,7 +274,9 @@ def _command(
 class _Help(argparse.Action):
     """Help of a command; of the fields of an experiment where one is named before it."""
 
-    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, *_: Any) -> None:
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
         if namespace.experiment is None:
             parser.print_help()
             parser.exit()

@@ -9,7 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -19,11 +19,15 @@ import optax
 from flax import nnx
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.checkpoints import Checkpoints
+from diffkit.training.segments import in_segments
 
 Array = Any
 #: Runs of one program on a CPU: XLA runs a small network on one core, so that blocks of runs go
 #: side by side.
 BLOCK = 8
+#: Seeds and settings, name -> value, of the runs of one program.
+Block = tuple[Array, Mapping[str, Array]]
 #: (module, inputs, targets) -> a number.
 Loss = Callable[[nnx.Module, Array, Array], Array]
 
@@ -103,6 +107,7 @@ class Trainer:
         steps: Updates, >= 1.
         batch: Samples of an update.
         loss: What is minimised.
+        checkpoints: Where the state of a long training is saved; a killed one goes on there.
     """
 
     make: Callable[[nnx.Rngs], nnx.Module]
@@ -110,6 +115,7 @@ class Trainer:
     steps: int
     batch: int
     loss: Loss = cross_entropy
+    checkpoints: Checkpoints | None = None
 
     def __call__(
         self,
@@ -124,17 +130,43 @@ class Trainer:
         graph = self._graph  # a module without parameters is refused before anything is traced
         numbers, chosen = _grid(seeds, settings or {})
 
-        def train(rows: np.ndarray) -> Any:
-            of_rows = {name: jnp.asarray(values[rows]) for name, values in chosen.items()}
-            found = self._program(jnp.asarray(numbers[rows]), of_rows, inputs, targets)
-            return jax.block_until_ready(found)
-
         blocks = _blocks(len(numbers))
-        shapes = len(blocks[0]), inputs.shape, targets.shape
-        parts = _side_by_side(train, blocks, is_compiled=shapes in self._compiled)
-        self._compiled.add(shapes)
+        of_blocks = [
+            (jnp.asarray(numbers[rows]), {name: jnp.asarray(v[rows]) for name, v in chosen.items()})
+            for rows in blocks
+        ]
+        if self.checkpoints is None:
+            parts = self._at_once(of_blocks, inputs, targets)
+        else:
+            parts = self._in_segments(of_blocks, inputs, targets, self.checkpoints)
         (params, rest), losses = _joined(parts, len(numbers))
         return Fit(graph, params, rest, np.asarray(losses), numbers, chosen)
+
+    def _at_once(self, blocks: Sequence[Block], inputs: Array, targets: Array) -> list[Any]:
+        """Trained state and losses of each block, by one program."""
+
+        def train(block: Block) -> Any:
+            return jax.block_until_ready(self._program(*block, inputs, targets))
+
+        shapes = len(blocks[0][0]), inputs.shape, targets.shape
+        parts = _side_by_side(train, blocks, is_compiled=shapes in self._compiled)
+        self._compiled.add(shapes)
+        return parts
+
+    def _in_segments(
+        self, blocks: Sequence[Block], inputs: Array, targets: Array, checkpoints: Checkpoints
+    ) -> list[Any]:
+        """The same, its state saved now and then."""
+        parts = in_segments(
+            self._begin,
+            self._advance,
+            checkpoints,
+            self.steps,
+            blocks,
+            (inputs, targets),
+            partial(_side_by_side, is_compiled=False),
+        )
+        return [((params, rest), losses) for (params, rest, _), losses in parts]
 
     @cached_property
     def _graph(self) -> Any:
@@ -157,8 +189,26 @@ class Trainer:
         self, seed: Array, setting: Mapping[str, Array], inputs: Array, targets: Array
     ) -> tuple[tuple[Any, Any], Array]:
         """Trained state and losses of one run."""
+        state, rows = self._begin(seed, setting, targets)
+        (params, rest, _), losses = self._advance(state, setting, rows, inputs, targets)
+        return (params, rest), losses
+
+    def _begin(self, seed: Array, setting: Mapping[str, Array], targets: Array) -> tuple[Any, Any]:
+        """State of one run before its first step, and the rows of each step's batch."""
         of_weights, of_batches = jax.random.split(jax.random.key(seed))
         _, params, rest = nnx.split(self.make(nnx.Rngs(of_weights)), nnx.Param, ...)
+        rows = _batches(of_batches, len(targets), self.batch, self.steps)
+        return (params, rest, self.optimiser(**setting).init(params)), rows
+
+    def _advance(
+        self,
+        state: Any,
+        setting: Mapping[str, Array],
+        rows: Array,
+        inputs: Array,
+        targets: Array,
+    ) -> tuple[Any, Array]:
+        """State of one run after the steps of these batches, and their losses."""
         rule = self.optimiser(**setting)
 
         def step(state: Any, rows: Array) -> Any:
@@ -169,9 +219,7 @@ class Trainer:
             update, memory = rule.update(slope, memory, params)
             return (optax.apply_updates(params, update), rest, memory), value
 
-        rows = _batches(of_batches, len(targets), self.batch, self.steps)
-        (params, rest, _), losses = jax.lax.scan(step, (params, rest, rule.init(params)), rows)
-        return (params, rest), losses
+        return jax.lax.scan(step, state, rows)
 
     def _objective(self, params: Any, rest: Any, inputs: Array, targets: Array) -> Any:
         """The loss, and the state that the forward pass left (statistics, random streams)."""
@@ -201,6 +249,7 @@ def fit(
     seeds: Sequence[int] = (0,),
     settings: Mapping[str, Sequence[float]] | None = None,
     loss: Loss = cross_entropy,
+    checkpoints: Checkpoints | None = None,
 ) -> Fit:
     """Train a network from every seed with every setting of the optimiser, all at once.
 
@@ -219,6 +268,7 @@ def fit(
         settings: Hyper-parameter -> values; the runs are all combinations with the seeds, the
             seeds varying fastest.
         loss: What is minimised.
+        checkpoints: Where the state of a long training is saved; a killed one goes on there.
 
     Raises:
         UsageError: a number outside of its range, or no floating-point parameter.
@@ -234,7 +284,8 @@ def fit(
     >>> found.losses.shape, found.accuracy(data.inputs, data.targets)[2:].min().item()
     ((4, 200), 1.0)
     """
-    return Trainer(make, optimiser, steps, batch, loss)(inputs, targets, seeds, settings)
+    trainer = Trainer(make, optimiser, steps, batch, loss, checkpoints)
+    return trainer(inputs, targets, seeds, settings)
 
 
 def _batches(key: Array, samples: int, batch: int, steps: int) -> Array:
@@ -258,12 +309,18 @@ def _blocks(runs: int) -> list[np.ndarray]:
 
 
 def _side_by_side(
-    train: Callable[[np.ndarray], Any], blocks: Sequence[np.ndarray], *, is_compiled: bool
+    train: Callable[[Any], Any], blocks: Sequence[Any], *, is_compiled: bool
 ) -> list[Any]:
     """The blocks, one for each core; the first alone where it has to be compiled."""
+    is_x64 = jax.config.jax_enable_x64  # each thread has its own
+
+    def of_thread(block: Any) -> Any:
+        with jax.enable_x64(is_x64):
+            return train(block)
+
     alone = [] if is_compiled and len(blocks) > 1 else [train(blocks[0])]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return [*alone, *pool.map(train, blocks[len(alone) :])]
+        return [*alone, *pool.map(of_thread, blocks[len(alone) :])]
 
 
 def _joined(parts: Sequence[Any], runs: int) -> Any:

@@ -102,6 +102,17 @@ def test_settings_are_all_combinations_and_a_rate_of_zero_changes_nothing():
     assert (found.losses[6:, -1] < found.losses[6:, 0]).all()
 
 
+def test_every_block_of_runs_has_the_precision_that_was_asked_for(monkeypatch):
+    monkeypatch.setattr(supervised, "BLOCK", 1)
+    exact = lambda rngs: nnx.Linear(2, 2, param_dtype=np.float64, rngs=rngs)
+    with jax.enable_x64(True):
+        trainer = Trainer(exact, lambda: optax.sgd(0.1), 10, 16)
+        beside = trainer(XOR.inputs.astype(float), XOR.targets, (0, 1, 2))
+        alone = trainer(XOR.inputs.astype(float), XOR.targets, (2,))
+        assert {leaf.dtype for leaf in jax.tree.leaves(beside.params)} == {np.dtype(float)}
+        np.testing.assert_allclose(beside.losses[2], alone.losses[0], rtol=1e-13)
+
+
 class Regularised(nnx.Module):
     """Batch norm and dropout, which keep state."""
 
