@@ -1,0 +1,1 @@
+"""What is measured, by automatic differentiation; no SymPy here."""

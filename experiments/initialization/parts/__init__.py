@@ -1,0 +1,1 @@
+"""One question each: measure, judge, decide the lecture claims it bears on."""

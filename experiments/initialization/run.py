@@ -1,0 +1,50 @@
+"""Which initialisations let signals and gradients through a deep network, and does it matter?
+
+Each part has its own prediction, its own negative control and its own verdict; see README.md.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from diffkit.lab.config import Preset
+from diffkit.lab.experiment import Experiment
+from diffkit.lab.outcome import Outcome
+from diffkit.lab.parts import PartRunner, run_parts
+from diffkit.lab.progress import Progress
+from diffkit.lab.sweep import Store
+from experiments.initialization.config import Config, FiniteWidth, Phase
+from experiments.initialization.parts import factor, finite_width, minima, phase, training
+
+QUESTION = (
+    "Is the edge of chaos where theory derives it, for any activation, and do deep networks train "
+    "only near it? Refuted by a factor of gradients that misses theory by more than 1 %."
+)
+#: Name -> part; they run in this order.
+PARTS: Mapping[str, PartRunner] = {
+    "factor": factor.run,
+    "phase": phase.run,
+    "finite_width": finite_width.run,
+    "training": training.run,
+    "minima": minima.run,
+}
+
+
+def run(config: Config, store: Store, progress: Progress) -> Outcome:
+    """Measure and judge the parts that are asked for."""
+    seeds = (config.factor.seed, config.phase.seed, config.finite_width.seed)
+    return run_parts(PARTS, config.parts, config, store, progress, dtype="float32", seeds=seeds)
+
+
+FULL = replace(
+    Config(),
+    phase=Phase(widths=(128, 256, 512), networks=2000),
+    finite_width=FiniteWidth(networks=400_000),
+)
+
+EXPERIMENT = Experiment(
+    name="initialization",
+    question=QUESTION,
+    config=Config,
+    presets={"quick": Preset(Config(), budget=90.0), "full": Preset(FULL, budget=900.0)},
+    run=run,
+)

@@ -1,0 +1,1 @@
+"""What is predicted, in closed form; no JAX here."""
