@@ -170,9 +170,34 @@ def _convert_union(text: str, parts: tuple[Any, ...]) -> Any:
 
 
 def _convert_tuple(text: str, parts: tuple[Any, ...]) -> tuple[Any, ...]:
-    items = [item.strip() for item in text.strip("()[] ").split(",") if item.strip()]
+    items = _items(text)
     if len(parts) == 2 and parts[1] is Ellipsis:
         return tuple(_convert(item, parts[0]) for item in items)
     if len(items) != len(parts):
         raise ValueError(text)
     return tuple(_convert(item, part) for item, part in zip(items, parts, strict=True))
+
+
+def _items(text: str) -> list[str]:
+    """The entries of "1,2", "(1, 2)" or "[1,2]"; a comma inside of brackets separates nothing."""
+    text = text.strip()
+    if text[:1] in ("(", "[") and _closes_at(text) == len(text) - 1:
+        text = text[1:-1]
+    items, depth = [""], 0
+    for character in text:
+        depth += (character in "([") - (character in ")]")
+        if character == "," and depth == 0:
+            items.append("")
+        else:
+            items[-1] += character
+    return [item.strip() for item in items if item.strip()]
+
+
+def _closes_at(text: str) -> int:
+    """Place of the bracket that closes the first one; -1 where none does."""
+    depth = 0
+    for place, character in enumerate(text):
+        depth += (character in "([") - (character in ")]")
+        if depth == 0:
+            return place
+    return -1

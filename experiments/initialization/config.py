@@ -81,8 +81,8 @@ class Training:
 
     Args:
         pairs: "activation initialiser"; he and glorot for relu, tanh and swish are among them.
-            Initialisers are those of `diffkit.nets.initialisers`, "lsuv", "normal STD", and "critical",
-            the one that theory designs.
+            Initialisers are those of `diffkit.nets.initialisers`, "lsuv", "normal STD", and
+            "critical", the one that theory designs.
         depth: L, weight layers.
         width: Units of a hidden layer.
         rates: Learning rates of gradient descent with momentum 0.9; every pair is judged at its
@@ -97,8 +97,8 @@ class Training:
     """
 
     pairs: tuple[str, ...] = (
-        "relu he", "relu glorot", "relu lsuv", "relu normal 0.01",
-        "tanh he", "tanh glorot", "tanh orthogonal", "swish he", "swish glorot", "swish critical",
+        "relu he", "relu glorot", "relu lsuv", "tanh he", "tanh glorot", "tanh orthogonal",
+        "swish he", "swish glorot", "swish critical",
     )  # fmt: skip
     depth: int = 30
     width: int = 32

@@ -117,3 +117,21 @@ class Strict:
 @dataclass(frozen=True)
 class Needs:
     inner: Ema | Strict = field(default_factory=Ema)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("x*erf(x)", ("x*erf(x)",)),
+        ("max(x, 0),[x]", ("max(x, 0)", "[x]")),
+        ("(a, b)", ("a", "b")),
+        ("(a)*(b)", ("(a)*(b)",)),
+        ("", ()),
+    ],
+)
+def test_brackets_inside_of_an_entry_belong_to_it(text: str, names: tuple[str, ...]):
+    @dataclass(frozen=True)
+    class Formulas:
+        names: tuple[str, ...] = ("x",)
+
+    assert with_overrides(Formulas(), ["--names", text]).names == names

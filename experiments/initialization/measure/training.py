@@ -81,7 +81,9 @@ def trained(
     }
 
 
-def stable_rates(depth: int, *, width: int, networks: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stable_rates(
+    depth: int, *, width: int, networks: int, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """2 over the sharpness of the loss at the start, and the relative residual, (networks,) each.
 
     Gradient descent on a quadratic of that curvature diverges beyond this rate.  ReLU networks

@@ -77,7 +77,7 @@ def check(asked: Minima) -> None:
         or not 0 < asked.rates[0] < theory.jumping_rate()
     ):
         raise UsageError(
-            f"minima.rates must rise from one below {theory.jumping_rate():.3g}, where no step jumps"
+            f"minima.rates must rise from one below {theory.jumping_rate():.3g}: no step jumps"
         )
 
 
@@ -105,7 +105,7 @@ def by_width(asked: Minima, width: int, losses: np.ndarray) -> dict[str, Any]:
 
 def by_rate(asked: Minima, ends: np.ndarray) -> list[dict[str, Any]]:
     """Share of starts that end in the worse well, for each step size."""
-    low, middle, _ = theory.stationary_points()
+    _, middle, _ = theory.stationary_points()
     rows = []
     for rate, places in zip(asked.rates, ends, strict=True):
         settled = np.isfinite(places)
@@ -128,11 +128,13 @@ def part_of(
     z = (trapped[0]["share"] - share) / error
     z_of_control = (trapped[0]["share"] - 0.5) / error
     is_right = off == 0 and abs(z) < LARGEST_Z
+    spelt = ", ".join(f"{level:.3g}" for level in theory.levels())
     statement = (
         f"{total - off} of {total} networks for exclusive or end at one of the enumerated levels "
-        f"{', '.join(f'{level:.3g}' for level in theory.levels())} (at the level of a network without "
-        f"hidden units: {total - off_of_control}); {100 * trapped[0]['share']:.1f} % of small steps "
-        f"end in the worse well, {100 * share:.1f} % predicted (z = {z:.1f}, halves: z = {z_of_control:.0f})"
+        f"{spelt} ({total - off_of_control} at that of no hidden units); small steps end in "
+        f"the worse well from {100 * trapped[0]['share']:.1f} % of starts, {100 * share:.1f} % "
+        f"predicted "
+        f"(z = {z:.1f}; from a half: z = {z_of_control:.0f})"
     )
     is_blind = off_of_control == 0 or abs(z_of_control) < LARGEST_Z
     results = {
@@ -162,19 +164,14 @@ def claims_of_width(asked: Minima, rows: Sequence[Mapping[str, Any]]) -> tuple[D
     fades = "confirmed" if p_value < LEVEL else "undecided" if first["bad"] else "refuted"
     interval = stats.binomtest(first["bad"], asked.starts).proportion_ci(0.99, "exact")
     traps = "confirmed" if interval.low > 0 else "undecided"
-    return (
-        Decided(
-            "C008",
-            fades,
-            f"starts that end in a bad minimum of exclusive or: {shares} (Fisher p = {p_value:.1g})",
-        ),
-        Decided(
-            "C064",
-            traps,
-            f"{first['bad']} of {asked.starts} starts of width {first['width']} end in a minimum that is "
-            f"not the best (99 % interval from {100 * interval.low:.1f} %)",
-        ),
+    fading = (
+        f"starts that end in a bad minimum of exclusive or: {shares} (Fisher p = {p_value:.1g})"
     )
+    trapped = (
+        f"{first['bad']} of {asked.starts} starts of width {first['width']} end in a minimum that "
+        f"is not the best (99 % interval from {100 * interval.low:.1f} %)"
+    )
+    return Decided("C008", fades, fading), Decided("C064", traps, trapped)
 
 
 def claim_of_rate(asked: Minima, trapped: Sequence[Mapping[str, Any]]) -> Decided:
@@ -194,10 +191,10 @@ def claim_of_units(alike: Mapping[str, Mapping[str, Any]]) -> Decided:
     """Weights must start random (C126): so that hidden units become different."""
     needed = alike["equal"]["units"] == 1 and alike["random"]["units"] == UNITS
     verdict = "confirmed" if needed else "refuted"
-    return Decided(
-        "C126",
-        verdict,
-        f"after {UNIT_STEPS} steps {UNITS} hidden units are {alike['random']['units']} different ones from "
-        f"a random start, {alike['equal']['units']} from an equal one, and from zero the gradient of "
-        f"the hidden weights is {alike['zero']['slope']:.1g}",
+    random, equal = (alike[scheme]["units"] for scheme in ("random", "equal"))
+    evidence = (
+        f"after {UNIT_STEPS} steps {UNITS} hidden units are {random} different ones from a random "
+        f"start and {equal} from an equal one; from zero the gradient of the hidden weights is "
+        f"{alike['zero']['slope']:.1g}"
     )
+    return Decided("C126", verdict, evidence)

@@ -134,9 +134,9 @@ def part_of(asked: Phase, rows: Sequence[Mapping[str, Any]], growth: np.ndarray)
     blind = sum(abs(row["miss_of_control"]) <= asked.tolerance for row in rows)
     percent = f"{100 * asked.tolerance:g} %"
     statement = (
-        f"{agreeing} of {len(rows)} measured boundaries are within {percent} of the derived edge "
-        f"of chaos, the worst off by {100 * worst['miss']:.1f} % ({worst['activation']}, sigma_b^2 = "
-        f"{worst['bias']:g}); the edge for small signals is outside at {len(rows) - blind}"
+        f"{agreeing} of {len(rows)} measured boundaries are within {percent} of the derived "
+        f"edge of chaos, the worst off by {100 * worst['miss']:.1f} % ({worst['activation']}, "
+        f"sigma_b^2 = {worst['bias']:g}); that for small signals is outside at {len(rows) - blind}"
     )
     low, high = float(growth.min()), float(growth.max())
     verdict = "confirmed" if low < 0 < high and agreeing == len(rows) else "mixed"

@@ -1,6 +1,7 @@
 """He's initialisation against Glorot's and others in deep networks that are trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,14 @@ from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.initialization.config import Config, Training
-from experiments.initialization.measure.training import trained
+from experiments.initialization.measure.training import stable_rates, trained
 from experiments.initialization.theory import propagation as theory
 
 LEVEL = 0.01
+#: Largest relative residual of an eigenvalue that is used.
+RESIDUAL = 0.05
+#: Share of networks that must learn for an initialisation to work.
+MOST = 0.75
 CLAIMED = ("relu", "tanh", "swish")
 NEEDED = tuple(f"{phi} {name}" for phi in CLAIMED for name in ("he", "glorot"))
 #: Weight std times sqrt(fan_in) of the square layers.
@@ -42,8 +47,22 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
     pairs = [pair.partition(" ")[::2] for pair in asked.pairs]
     keys = [{"part": "training", "activation": phi, "initialiser": name} for phi, name in pairs]
     cells = store.map(cell, keys, progress)
+    depths = [{"part": "training", "depth": depth} for depth in asked.depths]
+    stable = store.map(
+        lambda part, depth: dict(
+            zip(
+                ("rates", "residuals"),
+                stable_rates(depth, width=asked.width, networks=asked.seeds, seed=asked.seed),
+                strict=True,
+            )
+        ),
+        depths,
+        progress,
+    )
+    rates = [found["rates"] for found in stable]
+    check_residuals(asked, [found["residuals"] for found in stable])
     rows = [summary(asked, key, found) for key, found in zip(keys, cells, strict=True)]
-    return part_of(asked, {(row["activation"], row["initialiser"]): row for row in rows})
+    return part_of(asked, {(row["activation"], row["initialiser"]): row for row in rows}, rates)
 
 
 def check(asked: Training) -> None:
@@ -53,6 +72,8 @@ def check(asked: Training) -> None:
         raise UsageError(f"training.pairs lacks {missing[0]!r}, which a claim is about")
     if asked.seeds < 4 or asked.seeds % 2 or asked.depth < 3:
         raise UsageError("training needs an even number of seeds, 4 or more, and 3 layers or more")
+    if list(asked.depths) != sorted(set(asked.depths)) or len(asked.depths) < 2:
+        raise UsageError("training.depths must rise, two or more of them")
 
 
 def summary(
@@ -82,68 +103,102 @@ def scales_of(activation: str, initialiser: str) -> tuple[float, float] | None:
     return (SIGMA_W[initialiser], 0.0) if initialiser in SIGMA_W else None
 
 
-def part_of(asked: Training, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Part:
-    """The prediction: with ReLU He's networks train and Glorot's do not; two claims."""
+def check_residuals(asked: Training, residuals: Sequence[np.ndarray]) -> None:
+    """Refuse an eigenvalue that the search did not find."""
+    for depth, found in zip(asked.depths, residuals, strict=True):
+        if not np.all(found <= RESIDUAL):
+            raise UsageError(
+                f"the sharpness of {depth} layers was found to {found.max():.1g} only; "
+                "take fewer layers or a smaller width"
+            )
+
+
+def part_of(
+    asked: Training,
+    rows: Mapping[tuple[str, str], Mapping[str, Any]],
+    rates: Sequence[np.ndarray],
+) -> Part:
+    """The prediction: with ReLU He's networks learn and Glorot's do not."""
     he, glorot = rows["relu", "he"], rows["relu", "glorot"]
-    p_value = fisher(he["successes"], glorot["successes"], asked.seeds)
+    p_value = more(he["train"], glorot["train"])
     half = asked.seeds // 2
-    split = [
-        sum(v >= asked.success for v in part) for part in (he["train"][:half], he["train"][half:])
-    ]
-    p_of_control = fisher(*split, half)
-    is_right = he["successes"] > glorot["successes"] and p_value < LEVEL
+    p_of_control = more(he["train"][:half], he["train"][half:])
     statement = (
-        f"with ReLU and {asked.depth} layers {he['successes']} of {asked.seeds} networks train from "
-        f"He's initialisation and {glorot['successes']} from Glorot's (Fisher p = {p_value:.1g}), as "
-        f"gradients that shrink by 10^{glorot['log10_gradient']:.1f} say; the two halves of "
-        f"He's runs do not differ (p = {p_of_control:.1g})"
+        f"with ReLU and {asked.depth} layers {he['successes']} of {asked.seeds} networks learn "
+        f"from He's initialisation and {glorot['successes']} from Glorot's (p = {p_value:.1g}), "
+        f"whose gradients are predicted to shrink by 10^{glorot['log10_gradient']:.1f}; the two "
+        f"halves of He's runs do not differ (p = {p_of_control:.1g})"
     )
-    results = {"rows": list(rows.values()), "p_value": p_value, "p_of_control": p_of_control}
-    status = judged(misses=not is_right, is_blind=p_of_control < LEVEL)
-    return Part("training", status, statement, results, claims(asked, rows))
+    results = {
+        "rows": list(rows.values()),
+        "p_value": p_value,
+        "p_of_control": p_of_control,
+        "stable_rates": {
+            str(depth): found.round(6).tolist()
+            for depth, found in zip(asked.depths, rates, strict=True)
+        },
+    }
+    status = judged(misses=p_value >= LEVEL, is_blind=p_of_control < LEVEL)
+    decided = (
+        best_initialiser(asked, rows),
+        good_default(asked, rows),
+        rate_of_depth(asked, rates),
+    )
+    return Part("training", status, statement, results, decided)
 
 
-def fisher(first: int, second: int, runs: int) -> float:
-    """p-value of Fisher's exact test, one-sided: more successes in the first of two groups."""
-    table = [[first, runs - first], [second, runs - second]]
-    return float(stats.fisher_exact(table, alternative="greater").pvalue)
+def more(first: Sequence[float], second: Sequence[float]) -> float:
+    """p-value that the first of two groups is no larger (Mann and Whitney, one-sided)."""
+    return float(stats.mannwhitneyu(first, second, alternative="greater").pvalue)
 
 
-def compared(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[float, float]:
-    """Mean paired difference of test accuracies and its p-value (Wilcoxon, two-sided)."""
-    gap = np.array(first["test"]) - np.array(second["test"])
-    if not gap.any():
-        return 0.0, 1.0
-    return float(gap.mean()), float(stats.wilcoxon(gap).pvalue)
-
-
-def claims(
-    asked: Training, rows: Mapping[tuple[str, str], Mapping[str, Any]]
-) -> tuple[Decided, ...]:
-    """He best for ReLU and Glorot best for others (C089); Glorot a good default (C097)."""
-    gaps = {phi: compared(rows[phi, "he"], rows[phi, "glorot"]) for phi in CLAIMED}
-    relu = gaps["relu"]
-    others = {phi: gap for phi, gap in gaps.items() if phi != "relu"}
-    he_wins = relu[0] > 0 and relu[1] < 5 * LEVEL
-    glorot_wins = [phi for phi, gap in others.items() if gap[0] < 0 and gap[1] < 5 * LEVEL]
+def best_initialiser(asked: Training, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Decided:
+    """He is best for ReLU, Glorot for the others (C089)."""
+    gaps = {phi: paired(rows[phi, "he"], rows[phi, "glorot"]) for phi in CLAIMED}
+    he_wins = gaps["relu"][0] > 0 and gaps["relu"][1] < LEVEL
+    glorot_wins = [phi for phi in CLAIMED[1:] if gaps[phi][0] < 0 and gaps[phi][1] < LEVEL]
+    if not he_wins:
+        verdict = "undecided" if gaps["relu"][1] >= LEVEL else "refuted"
+    else:
+        verdict = "confirmed" if len(glorot_wins) == len(CLAIMED[1:]) else "mixed"
     spelt = "; ".join(
         f"{phi} {100 * gap:+.1f} points (p = {p:.1g})" for phi, (gap, p) in gaps.items()
     )
-    if he_wins and len(glorot_wins) == len(others):
-        verdict = "confirmed"
-    elif he_wins:
-        verdict = "mixed"
-    else:
-        verdict = "undecided" if relu[1] >= 5 * LEVEL else "refuted"
-    best = Decided(
-        "C089", verdict, f"test accuracy of He minus Glorot over {asked.seeds} seeds: {spelt}"
+    beaten = ""
+    if ("swish", "critical") in rows:
+        found = [rows["swish", name]["successes"] for name in ("critical", "he", "glorot")]
+        beaten = (
+            f"; of {asked.seeds} swish networks {found[0]} learn from the critical initialisation, "
+            f"{found[1]} from He's and {found[2]} from Glorot's"
+        )
+    return Decided("C089", verdict, f"test accuracy of He minus Glorot: {spelt}{beaten}")
+
+
+def paired(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[float, float]:
+    """Mean difference of test accuracies seed by seed and its p-value (Wilcoxon, two-sided)."""
+    gap = np.array(first["test"]) - np.array(second["test"])
+    return float(gap.mean()), float(stats.wilcoxon(gap).pvalue) if gap.any() else 1.0
+
+
+def good_default(asked: Training, rows: Mapping[tuple[str, str], Mapping[str, Any]]) -> Decided:
+    """Glorot's initialisation is a good default (C097)."""
+    counts = {phi: rows[phi, "glorot"]["successes"] for phi in CLAIMED}
+    learn = [count >= MOST * asked.seeds for count in counts.values()]
+    verdict = "confirmed" if all(learn) else "mixed" if any(learn) else "refuted"
+    spelt = ", ".join(f"{count} of {asked.seeds} with {phi}" for phi, count in counts.items())
+    return Decided("C097", verdict, f"networks of {asked.depth} layers that learn from it: {spelt}")
+
+
+def rate_of_depth(asked: Training, rates: Sequence[np.ndarray]) -> Decided:
+    """Deeper networks need smaller learning rates (C096)."""
+    p_value = more(rates[0], rates[-1])
+    medians = [float(np.median(found)) for found in rates]
+    falls = all(later < earlier for earlier, later in pairwise(medians))
+    verdict = "undecided" if p_value >= LEVEL else "confirmed" if falls else "mixed"
+    spelt = ", ".join(
+        f"{median:.3g} at {depth} layers"
+        for depth, median in zip(asked.depths, medians, strict=True)
     )
-    trained_by_glorot = {phi: rows[phi, "glorot"]["successes"] for phi in CLAIMED}
-    all_train = all(count >= 0.75 * asked.seeds for count in trained_by_glorot.values())
-    none_train = all(count <= 0.25 * asked.seeds for count in trained_by_glorot.values())
-    verdict = "confirmed" if all_train else "refuted" if none_train else "mixed"
-    spelt = ", ".join(f"{count} of {asked.seeds} {phi}" for phi, count in trained_by_glorot.items())
-    default = Decided(
-        "C097", verdict, f"networks of {asked.depth} layers that train from Glorot's: {spelt}"
+    return Decided(
+        "C096", verdict, f"median of 2 over the sharpness at the start: {spelt} (p = {p_value:.1g})"
     )
-    return best, default

@@ -1,0 +1,102 @@
+"""What initialisations do to training, and where descent ends."""
+
+from pathlib import Path
+
+import numpy as np
+
+from diffkit.lab.experiment import Record
+from diffkit.lab.figures import PALETTE, figure, save
+from experiments.initialization.figures.propagation import NAMES, stamp
+
+INITIALISERS = {"he": "He", "glorot": "Glorot", "lsuv": "LSUV"}
+LEVEL_COLOURS = ("green", "yellow", "orange", "vermillion")
+
+
+def training(record: Record, path: Path) -> Path:
+    """Accuracy of every network, pair by pair; largest stable rate against depth."""
+    found = record.results["training"]
+    rows = found["rows"]
+    with figure(1, 2, height=3.0, gridspec_kw={"width_ratios": (1.75, 1)}) as (
+        drawing,
+        (left, right),
+    ):
+        for place, row in enumerate(rows):
+            spread = np.linspace(-0.22, 0.22, len(row["test"]))
+            left.plot(
+                np.array(row["test"]), len(rows) - 1 - place + spread, linestyle="", marker="o",
+                color=PALETTE["blue"], markerfacecolor="white",
+            )  # fmt: skip
+            gradient = row["log10_gradient"]
+            if gradient is not None:
+                left.text(
+                    1.03, len(rows) - 1 - place, f"$10^{{{gradient:+.1f}}}$", fontsize=7.5,
+                    va="center",
+                )  # fmt: skip
+        names = [
+            f"{NAMES.get(row['activation'], row['activation'])}, "
+            f"{INITIALISERS.get(row['initialiser'], row['initialiser'])}"
+            for row in rows
+        ]
+        left.set_yticks(range(len(rows)), names[::-1], fontsize=8)
+        left.axvline(0.1, color="0.7", linewidth=0.8, linestyle=(0, (4, 2)))
+        left.set(xlim=(0, 1), xlabel="test accuracy")
+        left.set_title(r"theory: $\|g_1\|/\|g_L\|$ at the right", fontsize=8.5, loc="right")
+        _rates(right, found["stable_rates"])
+        return save(drawing, path, stamp(record))
+
+
+def _rates(panel, rates) -> None:
+    """2 over the sharpness of every network, and the median."""
+    depths = [int(depth) for depth in rates]
+    for depth, values in zip(depths, rates.values(), strict=True):
+        panel.plot(
+            [depth] * len(values), values, linestyle="", marker="o", color=PALETTE["blue"],
+            markerfacecolor="white",
+        )  # fmt: skip
+    medians = [np.median(values) for values in rates.values()]
+    panel.plot(depths, medians, color="black", marker="", linewidth=0.9)
+    panel.set(
+        xscale="log", yscale="log", xlabel="layers", ylabel=r"$2/\lambda_{\max}$ at the start"
+    )
+    panel.set_xticks(depths, [str(depth) for depth in depths])
+    panel.minorticks_off()
+
+
+def minima(record: Record, path: Path) -> Path:
+    """Levels at which networks for exclusive or end; share of descents in the worse well."""
+    found = record.results["minima"]
+    starts = record.config["minima"]["starts"]
+    with figure(1, 2, height=2.6) as (drawing, (left, right)):
+        places = np.arange(len(found["rows"]))
+        below = np.zeros(len(places))
+        for index, level in enumerate(found["levels"]):
+            shares = np.array([row["counts"][index] for row in found["rows"]]) / starts
+            left.bar(
+                places, shares, bottom=below, width=0.7, color=PALETTE[LEVEL_COLOURS[index]],
+                label=f"{level:.3g}",
+            )  # fmt: skip
+            below += shares
+        left.set_xticks(places, [str(row["width"]) for row in found["rows"]])
+        left.set(xlabel="hidden units", ylabel="share of starts", ylim=(0, 1))
+        left.legend(
+            title="final loss", loc="lower right", fontsize=7.5, title_fontsize=7.5, frameon=True,
+        )  # fmt: skip
+        rates = [row["rate"] for row in found["wells"]]
+        count = record.config["minima"]["wells"]
+        shares = np.array([row["share"] for row in found["wells"]])
+        errors = 3 * np.sqrt(shares * (1 - shares) / count)
+        right.axhline(
+            found["trapped_share"], color="black", linewidth=0.9, label="basin: no step jumps"
+        )
+        right.errorbar(
+            rates, shares, yerr=errors, color=PALETTE["blue"], marker="o", linestyle="",
+            markerfacecolor="white", elinewidth=0.8, label="measured, 3 s.e.",
+        )  # fmt: skip
+        right.set(xlabel="step size", ylabel="share in the worse well")
+        right.margins(y=0.35)
+        right.legend(loc="lower left", fontsize=7.5)
+        right.text(
+            0.97, 0.95, r"$f(x) = x^4/4 - x^2/2 + x/5$", transform=right.transAxes, ha="right",
+            va="top", fontsize=8.5,
+        )  # fmt: skip
+        return save(drawing, path, stamp(record))
