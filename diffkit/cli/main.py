@@ -207,6 +207,14 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     )
     _add_format(runner)
     _add_sweep(commands)
+    exporter = _command(commands, "export", "export", "write the cells of a run as a netCDF file")
+    exporter.add_argument(
+        "run", metavar="RUN", help="start of its address, or an experiment (its newest run)"
+    )
+    exporter.add_argument("--to", type=_place, required=True, metavar="FILE", help="ends in .nc")
+    exporter.add_argument(
+        "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
+    )
     maker = _command(commands, "new", "new", "write a small experiment that works, to be changed")
     maker.add_argument("name", metavar="NAME", help="its folder in experiments/")
     paper = _command(commands, "paper", "paper", "judge the ledger, run, render, compile the PDF")
