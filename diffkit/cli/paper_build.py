@@ -1,4 +1,4 @@
-"""From a record to the PDF: figures, the file of numbers, the document.
+"""From a record to the PDF: figures, the file of numbers, LaTeX of tables and laws, the document.
 
 What a file was made from is kept beside it as a digest; a file whose digest is unchanged is not
 made again.  Same record, same sources, same bytes.
@@ -17,6 +17,7 @@ from diffkit.cli.paper_data import numbers
 from diffkit.cli.paper_record import PaperRecord, Say
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import write_atomically
+from diffkit.lab import latex
 from diffkit.lab.experiment import Record
 from diffkit.lab.provenance import code_version
 
@@ -39,7 +40,10 @@ def build(paper: Path, record: PaperRecord, output: Path, say: Say) -> int:
     folder = paper / "build"
     record.save(folder / "record")
     draw(record, folder, say)
-    write_atomically(folder / "data.json", _json(numbers(record)))
+    of_paper = numbers(record)
+    write_atomically(folder / "data.json", _json(of_paper))
+    results = {name: run.results for name, run in record.runs.items()}
+    latex.write(folder / "latex", latex.files(of_paper, results))
     found = [problem for problem in problems(paper, record) if "no producer" in problem]
     if found:
         raise UsageError("; ".join(found))

@@ -7,6 +7,7 @@ import hashlib
 import os
 import platform
 import time
+from functools import cache
 from pathlib import Path
 
 LEASE = 3600.0  # seconds after which a claim of another machine counts as abandoned
@@ -14,7 +15,12 @@ LEASE = 3600.0  # seconds after which a claim of another machine counts as aband
 
 def this_process() -> str:
     """Return a name no other process has: machine (hashed), process number, its start."""
-    return f"{this_machine()}:{os.getpid()}:{_started(os.getpid())}"
+    return _named(os.getpid())  # a forked process has another number, hence no shared cache entry
+
+
+@cache
+def _named(pid: int) -> str:
+    return f"{this_machine()}:{pid}:{_started(pid)}"
 
 
 def is_alive(owner: str, updated: float) -> bool:
@@ -37,6 +43,7 @@ def is_alive(owner: str, updated: float) -> bool:
     return _started(int(pid)) == started
 
 
+@cache
 def this_machine() -> str:
     """A name no other machine has, which does not tell its own."""
     return hashlib.sha256(platform.node().encode()).hexdigest()[:12]
