@@ -246,7 +246,7 @@ ROWS: tuple[OptimiserRow, ...] = (
     OptimiserRow(
         "Nesterov",
         UpdateRule(("v = b*v - a*g", "w = w + v"), at="w + b*v"),
-        "Nesterov (1983); Sutskever et al. (2013), eq. 3-4",
+        "Nesterov (1983), as in Sutskever et al. (2013)",
         "optax.sgd",
         {"learning_rate": "a", "momentum": "b"},
         {"nesterov": True},

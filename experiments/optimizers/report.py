@@ -60,7 +60,7 @@ def _rules(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
                 "lines": [line(text) for text in row["lines"]],
                 "at": "" if row["at"] == "w" else show(parse(row["at"]), "typst"),
                 "status": row["status"],
-                "deviations": [f"{each['kind']}: {each['says']}" for each in row["deviations"]],
+                "deviations": [[each["kind"], each["says"]] for each in row["deviations"]],
                 "deviating": row["deviating"],
                 "call": _call(row["call"]),
             }

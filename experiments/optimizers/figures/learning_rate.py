@@ -77,7 +77,7 @@ def _network(panel: Any, network: Mapping[str, Any]) -> None:
             label=f"batch {row['batch']}",
         )  # fmt: skip
     panel.set(xscale="log", ylim=(0, 1.03), xlabel="learning rate", ylabel="share of digits right")
-    panel.legend(loc="upper left", fontsize=7.5)
+    panel.legend(loc="upper right", fontsize=7.5)
 
 
 def _stall(panel: Any, stall: Mapping[str, Any]) -> None:

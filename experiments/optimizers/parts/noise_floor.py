@@ -23,31 +23,39 @@ class NoiseConfig:
     """What is measured.
 
     Args:
-        settings: Pairs (a h, b), stable: 0 <= b < 1, 0 < a h < 2 (1 + b).
+        step_sizes: a h of each setting.
+        momenta: b of each setting, as many; 0 <= b < 1 and 0 < a h < 2 (1 + b).
         chains: Independent runs of each setting.
         burn: Steps before anything is counted.
         steps: Steps that are counted.
     """
 
-    settings: tuple[tuple[float, float], ...] = (
-        (0.1, 0.0), (0.7, 0.0), (1.5, 0.0), (0.1, 0.5), (1.0, 0.5), (2.5, 0.5), (0.1, 0.9),
-        (1.0, 0.9), (3.0, 0.9),
-    )  # fmt: skip
+    step_sizes: tuple[float, ...] = (0.1, 0.7, 1.5, 0.1, 1.0, 2.5, 0.1, 1.0, 3.0)
+    momenta: tuple[float, ...] = (0.0, 0.0, 0.0, 0.5, 0.5, 0.5, 0.9, 0.9, 0.9)
     chains: int = 1024
     burn: int = 300
     steps: int = 3000
 
+    @property
+    def settings(self) -> list[tuple[float, float]]:
+        """Pairs (a h, b)."""
+        return list(zip(self.step_sizes, self.momenta, strict=True))
+
 
 def check(config: NoiseConfig) -> None:
     """Refuse what has no stationary state."""
+    if len(config.step_sizes) != len(config.momenta) or 0.0 not in config.momenta:
+        raise UsageError(
+            "noise_floor: as many step_sizes as momenta, one of them 0 to compare with"
+        )
     for step, momentum in config.settings:
         if not (0 <= momentum < 1 and 0 < step < 2 * (1 + momentum)):
             raise UsageError(
                 f"noise_floor: a h = {step:g} with b = {momentum:g} has no stationary state; "
                 "0 <= b < 1 and 0 < a h < 2 (1 + b)"
             )
-    if not config.settings or config.chains < 2 or config.steps < 1 or config.burn < 0:
-        raise UsageError("noise_floor: one setting, 2 chains and 1 step or more")
+    if config.chains < 2 or config.steps < 1 or config.burn < 0:
+        raise UsageError("noise_floor: 2 chains and 1 step or more")
 
 
 def run(config: Any, store: Store, progress: Progress) -> Part:

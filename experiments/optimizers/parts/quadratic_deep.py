@@ -23,22 +23,31 @@ class DeepConfig:
     """What is measured.
 
     Args:
-        settings: Pairs (learning rate, momentum).
+        rates: Learning rate of each setting.
+        momenta: Momentum of each setting, as many.
         epochs: Passes over the samples.
         shufflings: Independent runs of each setting.
         block: Runs of one cell of the run ledger.
     """
 
-    settings: tuple[tuple[float, float], ...] = ((0.01, 0.0), (0.003, 0.9))
+    rates: tuple[float, ...] = (0.01, 0.003)
+    momenta: tuple[float, ...] = (0.0, 0.9)
     epochs: int = 20
     shufflings: int = 64
     block: int = 32
 
+    @property
+    def settings(self) -> list[tuple[float, float]]:
+        """Pairs (learning rate, momentum)."""
+        return list(zip(self.rates, self.momenta, strict=True))
+
 
 def check(config: DeepConfig) -> None:
     """Refuse a configuration that has no answer."""
-    if config.epochs < 1 or config.shufflings < 2 or config.block < 1 or not config.settings:
-        raise UsageError("quadratic_deep: 1 setting, 1 epoch, 2 shufflings or more")
+    if len(config.rates) != len(config.momenta) or not config.rates:
+        raise UsageError("quadratic_deep: as many rates as momenta, 1 or more")
+    if config.epochs < 1 or config.shufflings < 2 or config.block < 1:
+        raise UsageError("quadratic_deep: 1 epoch, 2 shufflings and a block of 1 or more")
     for rate, momentum in config.settings:
         if not (rate > 0 and 0 <= momentum < 1):
             raise UsageError("quadratic_deep: a rate above 0 and a momentum in [0, 1)")

@@ -104,6 +104,10 @@ def outcome(
     )
 
 
+def _status(verdict: Verdict | None) -> str:
+    return "" if verdict is None else verdict.status
+
+
 def _program(claim: OptimiserClaim) -> Mapping[str, Any]:
     row = claim.row
     return {
@@ -115,10 +119,10 @@ def _program(claim: OptimiserClaim) -> Mapping[str, Any]:
         "status": claim.paper.status,
         "counterexample": claim.paper.contradiction,
         "deviations": [{"kind": d.kind, "says": d.says} for d in row.deviations],
-        "deviating": claim.deviating.status if claim.deviating else "",
+        "deviating": _status(claim.deviating),
         "fewer": len(claim.fewer),
         "call": row.call,
-        "cured": claim.cured.status if claim.cured else "",
+        "cured": _status(claim.cured),
     }
 
 
@@ -134,8 +138,8 @@ def _printed(claim: PrintedClaim) -> Mapping[str, Any]:
         "counterexample": claim.printed.contradiction,
         "update": claim.printed.statement,
         "mend": row.mend,
-        "repaired": claim.repaired.status if claim.repaired else "",
+        "repaired": _status(claim.repaired),
         "repaired_lines": row.repaired.lines if row.mend else (),
-        "paper": claim.paper.status if claim.paper else "",
-        "is_really": row.is_really if claim.really and claim.really.ok else "",
+        "paper": _status(claim.paper),
+        "is_really": row.is_really if _status(claim.really) == "proved" else "",
     }

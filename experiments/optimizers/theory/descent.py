@@ -1,5 +1,6 @@
 """What a learning rate does: factors and step counts on a parabola, the basins of two wells."""
 
+from functools import cache
 from math import ceil, log
 
 import sympy as sp
@@ -51,6 +52,7 @@ def curvature(place: int) -> float:
     return float(sp.diff(SLOPE, _x).subs(_x, place))
 
 
+@cache
 def steepest(low: float, high: float) -> float:
     """Largest size of the curvature between two places, at an end or at a root of its slope."""
     bend = sp.diff(SLOPE, _x)
