@@ -1,5 +1,6 @@
 """The measurement against an explicit product of Jacobians, the judge against known networks."""
 
+import importlib
 import io
 import subprocess
 import sys
@@ -13,11 +14,14 @@ import pytest
 
 from diffkit.core.errors import UsageError
 from diffkit.lab.experiment import Record, execute, load
-from experiments.vanishing_gradients import figures, measure, theory
-from experiments.vanishing_gradients import run as experiment
+from experiments.vanishing_gradients import figures
+from experiments.vanishing_gradients.config import Config
+from experiments.vanishing_gradients.measure import depth as measure
+from experiments.vanishing_gradients.parts import depth
+from experiments.vanishing_gradients.theory import depth as theory
 
 SMALL = ("--activations", "tanh,relu", "--initialisers", "lecun,he", "--width", "24")
-SMALL += ("--depth", "6", "--networks", "4", "--block", "2", "--batch", "2")
+SMALL += ("--parts", "depth", "--depth", "6", "--networks", "4", "--block", "2", "--batch", "2")
 SLOPES = {"tanh": lambda h: 1 - np.tanh(h) ** 2, "relu": lambda h: (h > 0).astype(float)}
 
 
@@ -80,12 +84,10 @@ def test_gradients_beyond_float32_are_refused_and_not_recorded():
 
 
 def test_the_weights_of_a_network_do_not_depend_on_the_block():
-    config = experiment.Config(
-        activations=("relu",), width=8, depth=3, networks=4, block=4, batch=1
-    )
-    images = experiment.inputs(config)
-    whole = experiment.cell(config, images, "lecun", 0)["relu log_square"]
-    half = experiment.cell(replace(config, block=2), images, "lecun", 2)["relu log_square"]
+    config = Config(activations=("relu",), width=8, depth=3, networks=4, block=4, batch=1)
+    images = depth.inputs(config)
+    whole = depth.cell(config, images, "lecun", 0)["relu log_square"]
+    half = depth.cell(replace(config, block=2), images, "lecun", 2)["relu log_square"]
     np.testing.assert_array_equal(whole[2:], half)
 
 
@@ -99,30 +101,30 @@ def blocks(profile: list[float], scatter: float = 0.01) -> list[dict[str, np.nda
 
 
 def test_networks_that_follow_the_theory_agree_and_the_control_fails():
-    config = experiment.Config()
-    row = experiment.judge(config, "tanh", "he", blocks(theory.log_profile("tanh", 2**0.5, 30)))
+    config = Config()
+    row = depth.judge(config, "tanh", "he", blocks(theory.log_profile("tanh", 2**0.5, 30)))
     assert row["agrees"]
     assert not row["control_agrees"]
-    assert experiment.outcome(config, [row]).status == "supported"
+    assert depth.part(config, [row]).status == "supported"
 
 
 def test_networks_that_follow_the_steepest_slope_refute_the_theory():
-    config = experiment.Config()
-    row = experiment.judge(config, "tanh", "he", blocks(theory.control_profile("tanh", 2**0.5, 30)))
+    config = Config()
+    row = depth.judge(config, "tanh", "he", blocks(theory.control_profile("tanh", 2**0.5, 30)))
     assert not row["agrees"]
     assert row["control_agrees"]
-    assert experiment.outcome(config, [row]).status == "refuted"
+    assert depth.part(config, [row]).status == "refuted"
 
 
 def test_a_control_that_is_not_refuted_leaves_the_question_undecided():
-    config = experiment.Config(allowance=500.0)
-    row = experiment.judge(config, "tanh", "he", blocks(theory.log_profile("tanh", 2**0.5, 30)))
+    config = Config(allowance=500.0)
+    row = depth.judge(config, "tanh", "he", blocks(theory.log_profile("tanh", 2**0.5, 30)))
     assert row["control_agrees"]
-    assert experiment.outcome(config, [row]).status == "undecided"
+    assert depth.part(config, [row]).status == "undecided"
 
 
 def test_the_jackknife_of_equal_networks_is_zero_and_their_mean_exact():
-    value, error = experiment.log_mean(np.tile([-3.0, 0.0], (5, 1)))
+    value, error = depth.log_mean(np.tile([-3.0, 0.0], (5, 1)))
     assert value.tolist() == [-3.0, 0.0]
     assert error.tolist() == [0.0, 0.0]
 
@@ -130,13 +132,13 @@ def test_the_jackknife_of_equal_networks_is_zero_and_their_mean_exact():
 def test_the_jackknife_is_the_standard_error_of_the_mean(rng: np.random.Generator):
     # For a small scatter the logarithm is linear: SE = sd / sqrt(networks).
     sample = 1e-4 * rng.normal(size=(40, 1))
-    _, error = experiment.log_mean(sample)
+    _, error = depth.log_mean(sample)
     assert error[0] == pytest.approx(sample.std(ddof=1) / np.sqrt(40), rel=1e-3)
 
 
 def test_a_small_run_records_every_cell_and_is_read_the_second_time(record: Record, ledger: Path):
     assert record.cells == 4  # two initialisers, two blocks
-    assert len(record.results["rows"]) == 4
+    assert len(record.results["depth"]["rows"]) == 4
     stream = io.StringIO()
     again = execute("vanishing_gradients", "quick", SMALL, ledger_path=ledger, stream=stream)
     assert again == record
@@ -144,7 +146,7 @@ def test_a_small_run_records_every_cell_and_is_read_the_second_time(record: Reco
 
 
 def test_histograms_count_every_entry(record: Record):
-    for row in record.results["rows"]:
+    for row in record.results["depth"]["rows"]:
         for each in row["histograms"]:
             # networks * batch * width entries of a layer
             assert sum(each["counts"]) + each["zeros"] == 4 * 2 * 24
@@ -163,8 +165,10 @@ def test_the_presets_are_in_order_of_size():
     assert sizes == sorted(sizes)
 
 
-@pytest.mark.parametrize(("module", "forbidden"), [("measure", "sympy"), ("theory", "jax")])
-def test_theory_and_measurement_share_no_library(module: str, forbidden: str):
-    name = f"experiments.vanishing_gradients.{module}"
-    code = f"import sys, {name}; sys.exit('{forbidden}' in sys.modules)"
+@pytest.mark.parametrize(("side", "forbidden"), [("measure", "sympy"), ("theory", "jax")])
+def test_theory_and_measurement_share_no_library(side: str, forbidden: str):
+    package = f"experiments.vanishing_gradients.{side}"
+    folder = Path(importlib.import_module(package).__file__).parent
+    names = ", ".join(f"{package}.{file.stem}" for file in sorted(folder.glob("[a-z]*.py")))
+    code = f"import sys, {names}; sys.exit('{forbidden}' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

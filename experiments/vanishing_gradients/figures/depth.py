@@ -1,6 +1,6 @@
-"""The figures of the experiment, drawn from a record alone: same record, same bytes."""
+"""Figures of the part "depth"."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ BINS_SHOWN = 56
 
 def profile(record: Record, path: Path) -> Path:
     """Gradient norm against layer: theory as lines, AD as points, the control as a grey band."""
-    rows = record.results["rows"]
+    rows = record.results["depth"]["rows"]
     activations = list(dict.fromkeys(row["activation"] for row in rows))
     with figure(2, 2, height=3.75, sharex=True) as (drawing, axes):
         for panel, activation in zip(np.ravel(axes), activations, strict=False):
@@ -96,7 +96,7 @@ def _points(panel: Any, row: Mapping[str, Any], index: int, of: int) -> None:
 
 def histograms(record: Record, path: Path) -> Path:
     """Back-propagated gradients layer by layer, as Glorot and Bengio (2010), fig. 7, show them."""
-    rows = {(row["activation"], row["initialiser"]): row for row in record.results["rows"]}
+    rows = {(row["activation"], row["initialiser"]): row for row in record.results["depth"]["rows"]}
     activations = list(dict.fromkeys(activation for activation, _ in rows))
     shown = [name for name in ("lecun", "he") if (activations[0], name) in rows]
     size = (len(activations), len(shown))
@@ -122,7 +122,7 @@ def histograms(record: Record, path: Path) -> Path:
 
 
 def _grid(record: Record) -> np.ndarray:
-    first, last, count = record.results["edges"]
+    first, last, count = record.results["depth"]["edges"]
     return np.linspace(first, last, int(count))
 
 
@@ -164,9 +164,3 @@ def _densities(
 
 def _stamp(record: Record) -> str:
     return f"{record.experiment} {record.address[:12]}"
-
-
-FIGURES: Mapping[str, Callable[[Record, Path], Path]] = {
-    "profile": profile,
-    "histograms": histograms,
-}

@@ -1,0 +1,75 @@
+"""The statistics behind judged rows and decided claims."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from diffkit.lab.outcome import ClaimVerdict
+from diffkit.lab.wording import signed
+from diffkit.numeric.statistics import standard_error, z_score
+
+LARGEST_Z = 3.0
+
+
+@dataclass(frozen=True)
+class Mean:
+    """A mean over independent repetitions with its standard error.
+
+    Args:
+        value: The mean.
+        error: Its standard error.
+    """
+
+    value: float
+    error: float
+
+    def z(self, expected: float = 0.0) -> float:
+        """Distance to a number in standard errors, infinite where they are 0 and it is not."""
+        if self.error == 0:
+            return (
+                0.0 if self.value == expected else float(np.copysign(np.inf, self.value - expected))
+            )
+        return z_score(self.value, expected, self.error)
+
+    def exceeds(self, bound: float = 0.0) -> bool:
+        """Whether it is above a number by 3 standard errors."""
+        return self.z(bound) >= LARGEST_Z
+
+    def is_below(self, bound: float = 0.0) -> bool:
+        """Whether it is below a number by 3 standard errors."""
+        return self.z(bound) <= -LARGEST_Z
+
+    def __str__(self) -> str:
+        return f"{signed(self.value, 3)} ± {self.error:.3f}"
+
+
+def mean(samples: Any) -> Mean:
+    """The mean of one number for each repetition.
+
+    >>> mean([1.0, 2.0, 3.0])
+    Mean(value=2.0, error=0.5773502691896257)
+    """
+    values = np.asarray(samples, float)
+    return Mean(float(values.mean()), float(standard_error(values)))
+
+
+def intercept(x: Sequence[float], means: Sequence[Mean]) -> Mean:
+    """Weighted least squares of a straight line through means: its value at x = 0.
+
+    >>> intercept([1.0, 2.0], [Mean(3.0, 1.0), Mean(5.0, 1.0)]).value
+    1.0
+    """
+    design = np.column_stack([np.ones(len(x)), x])
+    weights = 1 / np.array([each.error for each in means]) ** 2
+    covariance = np.linalg.inv(design.T @ (weights[:, None] * design))
+    line = covariance @ design.T @ (weights * [each.value for each in means])
+    return Mean(float(line[0]), float(np.sqrt(covariance[0, 0])))
+
+
+def verdict_of(holds: Sequence[bool]) -> ClaimVerdict:
+    """Confirmed where every part of a claim holds, refuted where none does."""
+    if all(holds):
+        return "confirmed"
+    return "mixed" if any(holds) else "refuted"

@@ -1,0 +1,94 @@
+"""What each part measures.  The fields of the part "depth" stand at the top."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Recurrent:
+    """Sensitivities of recurrent cells over time.
+
+    Args:
+        units: n, entries of h.
+        inputs: Entries of x_t, independent N(0, 1).
+        length: T, steps; rates are read off between T/2 and T.
+        radii: Spectral radii of the recurrent matrix.
+        networks: Independent cells and input sequences.
+        tolerance: Of the log rate per step of a linear cell with a Gaussian matrix.
+        allowance: Bias allowed to the mean-field rate of tanh cells, in units of 1/units.
+        gate_units: Units of the LSTM cells.
+        gate_length: T of the LSTM cells, and the horizon of the bias log(T - 1).
+        gate_biases: b_f; log(T - 1) is measured besides.
+        gate_recurrent: Standard deviation of the LSTM's recurrent weights times sqrt(units); small,
+            so that the path through the cell dominates.
+        gate_networks: Independent LSTM cells and input sequences.
+        seed: Root of all random streams.
+    """
+
+    units: int = 48
+    inputs: int = 4
+    length: int = 200
+    radii: tuple[float, ...] = (0.8, 1.0, 1.2)
+    networks: int = 8
+    tolerance: float = 0.005
+    allowance: float = 5.0
+    gate_units: int = 32
+    gate_length: int = 100
+    gate_biases: tuple[float, ...] = (0.0, 1.0, 3.0)
+    gate_recurrent: float = 0.02
+    gate_networks: int = 16
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """Growth of gradients under batch normalisation.
+
+    Args:
+        batches: B, samples of a batch, each > 3.
+        factors: Widths n as multiples of max(B, 32), extrapolated in 1/n; two or more.
+        depth: L, layers.
+        skip: Layers left out at both ends, where the network is not in its steady state.
+        networks: Independent networks of each width and batch.
+        seed: Root of all random streams.
+    """
+
+    batches: tuple[int, ...] = (8, 16, 32, 64)
+    factors: tuple[int, ...] = (2, 4, 8)
+    depth: int = 24
+    skip: int = 4
+    networks: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured.
+
+    Args:
+        parts: The parts that run.
+        activations: Activations, names of `diffkit.nets.mlp.ACTIVATIONS`.
+        initialisers: Names of `diffkit.nets.initialisers.INITIALISERS`.
+        width: n, units per layer; mean-field theory is the limit of large n.
+        depth: L, layers; beyond 60 the gradients of sigmoid leave the range of float32.
+        networks: Independent networks of each initialiser; the activations share them.
+        block: Networks of one cell of the run ledger.
+        batch: Digits shown to each network.
+        seed: Root of all random streams.
+        allowance: Bias allowed per layer in units of 1/width.  The exact drift of the mean log
+            norm of ReLU layers is 5/(2n); the other activations have corrections of that order.
+        recurrent: See `Recurrent`.
+        batch_norm: See `BatchNorm`.
+    """
+
+    parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm")
+    activations: tuple[str, ...] = ("sigmoid", "tanh", "relu", "swish")
+    initialisers: tuple[str, ...] = ("lecun", "glorot", "he", "orthogonal")
+    width: int = 256
+    depth: int = 30
+    networks: int = 16
+    block: int = 8
+    batch: int = 8
+    seed: int = 0
+    allowance: float = 5.0
+    recurrent: Recurrent = Recurrent()
+    batch_norm: BatchNorm = BatchNorm()

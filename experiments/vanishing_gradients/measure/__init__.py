@@ -1,0 +1,1 @@
+"""Measurements, one file for each part.  No SymPy and no theory here."""
