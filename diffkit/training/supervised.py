@@ -102,20 +102,23 @@ class Trainer:
     """A training program, compiled once for each shape of data and number of runs.
 
     Args:
-        make: Builds the module from random streams.
-        optimiser: Builds the optimiser; takes the settings by name.
+        make: Builds the module from random streams; takes the settings of `initial` by name.
+        optimiser: Builds the optimiser; takes the other settings by name.
         steps: Updates, >= 1.
         batch: Samples of an update.
         loss: What is minimised.
         checkpoints: Where the state of a long training is saved; a killed one goes on there.
+        initial: Names of settings that say how the module starts, such as the scale of its
+            weights; its shapes may not depend on them.
     """
 
-    make: Callable[[nnx.Rngs], nnx.Module]
+    make: Callable[..., nnx.Module]
     optimiser: Callable[..., optax.GradientTransformation]
     steps: int
     batch: int
     loss: Loss = cross_entropy
     checkpoints: Checkpoints | None = None
+    initial: Sequence[str] = ()
 
     def __call__(
         self,
@@ -127,6 +130,10 @@ class Trainer:
         """Train from every seed with every setting; see `fit`."""
         inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
         self._check(inputs, targets, seeds)
+        if missing := [name for name in self.initial if name not in (settings or {})]:
+            raise UsageError(
+                f"no value for the setting {missing[0]!r} of the module; give settings"
+            )
         graph = self._graph  # a module without parameters is refused before anything is traced
         numbers, chosen = _grid(seeds, settings or {})
 
@@ -171,7 +178,9 @@ class Trainer:
     @cached_property
     def _graph(self) -> Any:
         """Structure of the module, found without computing any of its arrays."""
-        graph, params, _ = nnx.split(nnx.eval_shape(lambda: self.make(nnx.Rngs(0))), nnx.Param, ...)
+        numbers = dict.fromkeys(self.initial, jnp.ones(()))
+        shapes = nnx.eval_shape(lambda: self.make(nnx.Rngs(0), **numbers))
+        graph, params, _ = nnx.split(shapes, nnx.Param, ...)
         if not jax.tree.leaves(params):
             raise UsageError("the module has no nnx.Param to train")
         return graph
@@ -196,9 +205,15 @@ class Trainer:
     def _begin(self, seed: Array, setting: Mapping[str, Array], targets: Array) -> tuple[Any, Any]:
         """State of one run before its first step, and the rows of each step's batch."""
         of_weights, of_batches = jax.random.split(jax.random.key(seed))
-        _, params, rest = nnx.split(self.make(nnx.Rngs(of_weights)), nnx.Param, ...)
+        of_rule, of_make = self._parted(setting)
+        _, params, rest = nnx.split(self.make(nnx.Rngs(of_weights), **of_make), nnx.Param, ...)
         rows = _batches(of_batches, len(targets), self.batch, self.steps)
-        return (params, rest, self.optimiser(**setting).init(params)), rows
+        return (params, rest, self.optimiser(**of_rule).init(params)), rows
+
+    def _parted(self, setting: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
+        """Settings of the optimiser and settings of the module."""
+        of_rule = dict(setting)
+        return of_rule, {name: of_rule.pop(name) for name in self.initial}
 
     def _advance(
         self,
@@ -209,7 +224,7 @@ class Trainer:
         targets: Array,
     ) -> tuple[Any, Array]:
         """State of one run after the steps of these batches, and their losses."""
-        rule = self.optimiser(**setting)
+        rule = self.optimiser(**self._parted(setting)[0])
 
         def step(state: Any, rows: Array) -> Any:
             params, rest, memory = state

@@ -61,6 +61,37 @@ class BatchNorm:
 
 
 @dataclass(frozen=True)
+class Training:
+    """Gradients of networks that are trained, after Glorot and Bengio (2010).
+
+    Args:
+        activations: phi.
+        initialisers: Of all layers; "standard" is U[-1/sqrt n, 1/sqrt n].
+        width: Units of a hidden layer.
+        layers: Hidden layers.
+        samples: Digits that are trained on and looked at.
+        rate: Step size of SGD.
+        batch: Samples of a step.
+        moments: Numbers of steps after which gradients are looked at, 0 first.
+        networks: Independent networks.
+        allowance: Bias allowed per layer to the log of a variance, in units of 1/width.
+        seed: Root of all random streams.
+    """
+
+    activations: tuple[str, ...] = ("tanh", "sigmoid")
+    initialisers: tuple[str, ...] = ("standard", "glorot")
+    width: int = 100
+    layers: int = 5
+    samples: int = 512
+    rate: float = 0.1
+    batch: int = 32
+    moments: tuple[int, ...] = (0, 30, 300)
+    networks: int = 8
+    allowance: float = 5.0
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """What is measured.
 
@@ -78,9 +109,10 @@ class Config:
             norm of ReLU layers is 5/(2n); the other activations have corrections of that order.
         recurrent: See `Recurrent`.
         batch_norm: See `BatchNorm`.
+        training: See `Training`.
     """
 
-    parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm")
+    parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm", "training")
     activations: tuple[str, ...] = ("sigmoid", "tanh", "relu", "swish")
     initialisers: tuple[str, ...] = ("lecun", "glorot", "he", "orthogonal")
     width: int = 256
@@ -92,3 +124,4 @@ class Config:
     allowance: float = 5.0
     recurrent: Recurrent = Recurrent()
     batch_norm: BatchNorm = BatchNorm()
+    training: Training = Training()

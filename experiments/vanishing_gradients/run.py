@@ -12,7 +12,7 @@ from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.vanishing_gradients.config import BatchNorm, Config, Recurrent
-from experiments.vanishing_gradients.parts import batch_norm, depth, recurrent
+from experiments.vanishing_gradients.parts import batch_norm, depth, recurrent, training
 
 QUESTION = (
     "Do gradients vanish with depth at the rate chi that Gaussian integrals predict? Refuted by "
@@ -23,6 +23,7 @@ PARTS: Mapping[str, PartRunner] = {
     "depth": depth.run,
     "recurrent": recurrent.run,
     "batch_norm": batch_norm.run,
+    "training": training.run,
 }
 
 

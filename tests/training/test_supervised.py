@@ -113,6 +113,22 @@ def test_every_block_of_runs_has_the_precision_that_was_asked_for(monkeypatch):
         np.testing.assert_allclose(beside.losses[2], alone.losses[0], rtol=1e-13)
 
 
+def test_a_setting_of_the_module_is_where_it_starts():
+    def scaled(rngs: nnx.Rngs, scale) -> Classifier:
+        module = net(rngs)
+        module.first.kernel[...] = scale * module.first.kernel[...]
+        return module
+
+    trainer = Trainer(scaled, optax.sgd, 5, 64, initial=("scale",))
+    settings = {"scale": (1.0, 3.0), "learning_rate": (0.0,)}
+    found = trainer(XOR.inputs, XOR.targets, (0, 1), settings)
+    kernels = [np.asarray(found.module(run).first.kernel[...]) for run in range(4)]
+    np.testing.assert_allclose(kernels[2], 3 * kernels[0], rtol=1e-6)
+    np.testing.assert_allclose(kernels[3], 3 * kernels[1], rtol=1e-6)
+    with pytest.raises(UsageError, match="no value for the setting 'scale'"):
+        trainer(XOR.inputs, XOR.targets, (0, 1), {"learning_rate": (0.1,)})
+
+
 class Regularised(nnx.Module):
     """Batch norm and dropout, which keep state."""
 

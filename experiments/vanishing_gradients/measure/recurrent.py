@@ -98,9 +98,9 @@ def gates(
     Returns:
         "log_gate": mean of log f over units and time, (biases, networks); "error": largest
         relative distance of dc_T/dc_0 by AD, h held fixed, to the product of the gates,
-        (biases,); "others": what the paths through h add to the trace of dc_T/dc_0, relative, median
-        over the networks, (biases,); "profile": mean over units of the sum of log f up to a step,
-        (biases, T).
+        (biases,); "others": what the paths through h add to the trace of dc_T/dc_0, relative,
+        median over the networks, (biases,); "profile": mean over units of the sum of log f up to a
+        step, (biases, T).
     """
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(seed), networks)
