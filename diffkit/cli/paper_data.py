@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from diffkit.cli.paper_claims import claims_numbers
 from diffkit.cli.paper_record import PaperRecord
 from diffkit.core.errors import DiffkitError
 from diffkit.lab import wording
@@ -31,6 +32,7 @@ def numbers(record: PaperRecord) -> dict[str, Any]:
     for name, run in record.runs.items():
         report = importlib.import_module(f"experiments.{name}.report")
         found[name] = {**report.numbers(run), "run": run_numbers(run)}
+    found["claims"] = claims_numbers(record.runs)
     found["runs"] = [{"name": name, **run_numbers(run)} for name, run in record.runs.items()]
     found["provenance"] = provenance(record)
     return found
