@@ -21,7 +21,7 @@ def lecun() -> Law:
     >>> lecun().formula
     1/n
     """
-    line = Line("variance of a sum of n products", n * (1 / n) * q, q)
+    line = Line("variance of a sum of n products", n * (1 / n) * q, q, n * _variance * q)
     return Law(
         "LeCun's weight variance",
         _variance,
@@ -41,7 +41,7 @@ def glorot() -> Law:
     """
     mean = 2 / (n + m)
     lines = (
-        Line("harmonic mean of 1/n and 1/m", 2 / (1 / (1 / n) + 1 / (1 / m)), mean),
+        Line("harmonic mean of 1/n and 1/m", 2 * (1 / n) * (1 / m) / (1 / n + 1 / m), mean),
         Line(
             "growth of the signal and of the gradient, their mean",
             (n * mean + m * mean) / 2,

@@ -41,7 +41,7 @@ def relu_overlap() -> Law:
             sp.Derivative(value, c),
             q * _as_acos(wedge),
         ),
-        Line("u = -v at c = -1", value.subs(c, -1), sp.Integer(0)),
+        Line("u = -v at c = -1", sp.Subs(value, c, -1), sp.Integer(0)),
     )
     return Law(
         "E[relu(u) relu(v)]", _NAME, value, "-1 <= c <= 1", lines, PAIR, "Cho and Saul (2009)"
@@ -63,7 +63,7 @@ def erf_overlap() -> Law:
             sp.Matrix([[1 + 2 * q, 2 * q * c], [2 * q * c, 1 + 2 * q]]).det(),
         ),
         Line("Price: slope in c is q E[erf'(u) erf'(v)]", sp.Derivative(value, c), q * slopes),
-        Line("independent and odd at c = 0", value.subs(c, 0), sp.Integer(0)),
+        Line("independent and odd at c = 0", sp.Subs(value, c, 0), sp.Integer(0)),
     )
     return Law("E[erf(u) erf(v)]", _NAME, value, "-1 <= c <= 1", lines, PAIR, "Williams (1997)")
 
@@ -76,7 +76,9 @@ def relu_correlation() -> Law:
     """
     law = relu_overlap()
     value = (sp.sqrt(1 - c**2) + c * (sp.pi - sp.acos(c))) / sp.pi
-    line = Line("E[relu(u) relu(v)] over E[relu(u)^2]", law.formula / (q / 2), value)
+    line = Line(
+        "E[relu(u) relu(v)] over E[relu(u)^2]", law.formula / (q / 2), value, _NAME / (q / 2)
+    )
     return Law(
         "correlation after a ReLU layer",
         sp.Symbol("c'"),

@@ -29,6 +29,8 @@ from diffkit.theory.mean_field import (
 
 SOURCE = "Schoenholz et al. (2017), arXiv:1611.01232"
 ASSUMES = "W_ij ~ N(0, sigma_w^2/fan_in), b_i ~ N(0, sigma_b^2), wide layers"
+_CHI = sp.Symbol("sigma_w^2") * sp.Function("E")(sp.Symbol("phi'") ** 2)
+_NEXT = sp.Symbol("sigma_w^2") * sp.Function("E")(sp.Symbol("phi") ** 2) + sp.Symbol("sigma_b^2")
 #: A slope of the length map within this of 1 counts as 1: ReLU keeps every variance.
 NEUTRAL = 1e-9
 _GRID = [10 ** (k / 8) for k in range(-32, 25)]  # q from 1e-4 to 1e3
@@ -191,8 +193,8 @@ def critical_curve(phi: Activation) -> tuple[Law, Law]:
         raise NoClosedForm(f"{activation(phi)} has the slope 0: it has no edge of chaos")
     weight = 1 / slope
     bias = q - square / slope
-    chi = Line("chi = sigma_w^2 E[phi'^2]", weight * slope, sp.Integer(1))
-    rest = Line("q = sigma_w^2 E[phi^2] + sigma_b^2", weight * square + bias, q)
+    chi = Line("gradients keep their size", weight * slope, sp.Integer(1), _CHI)
+    rest = Line("the variance is kept", weight * square + bias, q, _NEXT)
     lines = tuple(dict.fromkeys((*closed.square.lines, *closed.derivative_square.lines)))
     where = f"phi(x) = {activation(phi)}, q = q*"
     names = (("sigma_w^2", weight, chi), ("sigma_b^2", bias, rest))

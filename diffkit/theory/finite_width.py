@@ -87,7 +87,7 @@ def drift_of_the_log() -> Law:
             sp.Limit((sp.log(1 + u) - u + u**2 / 2) / u**2, u, 0),
             sp.Integer(0),
         ),
-        Line("variance of s", second_moment_factor() - 1, 5 / n),
+        Line("variance of s", second_moment_factor() - 1, 5 / n, sp.Symbol("E[s^2]") - 1),
     )
     return Law(
         "mean of log |x_L|^2/|x_0|^2",

@@ -79,7 +79,10 @@ RULES: dict[str, tuple[Line, ...]] = {
     ),
     "one": (
         Line(
-            "Phi(a x) and Phi(-a x) add up to 1", normal_cdf(_a * x) + normal_cdf(-_a * x), sp.S.One
+            "the distribution is symmetric",
+            normal_cdf(_a * x) + normal_cdf(-_a * x),
+            sp.S.One,
+            _cdf(_a * x) + _cdf(-_a * x),
         ),
     ),
     "two": (
@@ -89,9 +92,10 @@ RULES: dict[str, tuple[Line, ...]] = {
             _b * q / (2 * sp.pi * (1 + _a**2 * q) * sp.sqrt(1 + (_a**2 + _b**2) * q)),
         ),
         Line(
-            "E[Phi(0) Phi(b x)]",
+            "and at a = 0",
             _angle(sp.S.Zero, _b, q) / (2 * sp.pi) + sp.Rational(1, 4),
             sp.Rational(1, 4),
+            sp.Function("E")(_cdf(0) * _cdf(_b * x)),
         ),
     ),
     "half": (
