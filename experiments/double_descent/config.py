@@ -4,6 +4,55 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Ridge:
+    """Ridge regression at the best penalty, with the teacher of the exact part.
+
+    Args:
+        widths: The p that are measured; n may be among them.
+        draws: Training sets.
+        sizes: Training sizes n of the extrapolation, at p = n with all features used.
+        sizes_draws: Training sets of each.
+        sizes_noise: Var e of the extrapolation, where the signal has variance 1.
+        seed: Root of all random streams; another one than that of the exact part, so that a
+            chance deviation is not shared.
+    """
+
+    widths: tuple[int, ...] = (5, 10, 20, 35, 50, 65, 80, 100)
+    draws: int = 8000
+    sizes: tuple[int, ...] = (8, 12, 20, 40)
+    sizes_draws: int = 8000
+    sizes_noise: float = 0.1
+    seed: int = 1
+
+
+@dataclass(frozen=True)
+class BiasVariance:
+    """Bias and variance: smoothers on a fixed design, and Gaussian features.
+
+    Args:
+        points: Design points, evenly spread over [-1, 1].
+        degrees: Degrees of the polynomials, below the number of points.
+        penalties: Penalties of the ridge smoother of the largest degree.
+        noise: Var e on the fixed design.
+        widths: The p of the Gaussian features at n samples, both of the exact part.
+        sizes: The n of the Gaussian features at p = samples of the exact part.
+        pairs: Pairs of independent data sets.
+        block: Pairs of one cell of the run ledger.
+        seed: Root of all random streams.
+    """
+
+    points: int = 30
+    degrees: tuple[int, ...] = tuple(range(16))
+    penalties: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
+    noise: float = 0.1
+    widths: tuple[int, ...] = (2, 5, 10, 20, 30, 40, 60, 70, 80, 100)
+    sizes: tuple[int, ...] = (5, 10, 20, 30, 40, 60, 70, 80, 120)
+    pairs: int = 2000
+    block: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class RandomFeatures:
     """Random features on scikit-learn's digits.
 
@@ -54,10 +103,12 @@ class Config:
         draws: Independent training sets, >= 1000 for a z-score; the widths share them.
         block: Training sets of one cell of the run ledger.
         seed: Root of all random streams.
+        ridge: See `Ridge`.
         random_features: See `RandomFeatures`.
+        bias_variance: See `BiasVariance`.
     """
 
-    parts: tuple[str, ...] = ("exact", "random_features")
+    parts: tuple[str, ...] = ("exact", "ridge", "random_features", "bias_variance")
     samples: int = 50
     features: int = 100
     widths: tuple[int, ...] = (
@@ -68,4 +119,6 @@ class Config:
     draws: int = 4000
     block: int = 500
     seed: int = 0
+    ridge: Ridge = Ridge()
     random_features: RandomFeatures = RandomFeatures()
+    bias_variance: BiasVariance = BiasVariance()

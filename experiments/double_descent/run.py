@@ -12,8 +12,8 @@ from diffkit.lab.outcome import Outcome
 from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.double_descent.config import Config, RandomFeatures
-from experiments.double_descent.parts import exact, random_features
+from experiments.double_descent.config import BiasVariance, Config, RandomFeatures, Ridge
+from experiments.double_descent.parts import bias_variance, exact, random_features, ridge
 
 QUESTION = (
     "Does the test error of least squares fall a second time beyond p = n, as its exact risk says? "
@@ -22,7 +22,9 @@ QUESTION = (
 #: Name -> part; they run in this order.
 PARTS: Mapping[str, PartRunner] = {
     "exact": exact.run,
+    "ridge": ridge.run,
     "random_features": random_features.run,
+    "bias_variance": bias_variance.run,
 }
 
 
@@ -37,7 +39,9 @@ FULL = replace(
     Config(),
     draws=40_000,
     block=4000,
+    ridge=Ridge(draws=40_000, sizes_draws=100_000),
     random_features=RandomFeatures(pairs=100, gaussian_pairs=100, grid=60, block=10),
+    bias_variance=BiasVariance(pairs=30_000, block=5000),
 )
 
 EXPERIMENT = Experiment(
