@@ -92,6 +92,47 @@ class Training:
 
 
 @dataclass(frozen=True)
+class Trainability:
+    """Small networks trained on digits.
+
+    Args:
+        names: Activations of the program that trains them all; those below are among them.
+        activations: phi of the sweep over scales.
+        depths: Square hidden layers of the sweep.
+        scales: sigma_w of the square layers.
+        width: Units of a hidden layer.
+        rate: Step size of the sweep, with momentum 0.9.
+        steps: Updates.
+        batch: Samples of an update.
+        seeds: Networks of each setting.
+        target: Training loss that is to be reached.
+        success: Training accuracy of a network that has learned.
+        norm_depths: Square layers of the networks with and without batch normalisation.
+        norm_rates: Their step sizes, ascending.
+        task_rates: Step sizes of the tasks on which swish is compared with ReLU.
+        task_seeds: Networks of each of these.
+        seed: Of the first network.
+    """
+
+    names: tuple[str, ...] = ("tanh", "relu", "sigmoid", "swish")
+    activations: tuple[str, ...] = ("tanh", "relu", "sigmoid")
+    depths: tuple[int, ...] = (2, 12)
+    scales: tuple[float, ...] = (0.577, 1.0, 1.414, 2.0, 3.0)
+    width: int = 32
+    rate: float = 0.02
+    steps: int = 200
+    batch: int = 32
+    seeds: int = 6
+    target: float = 0.5
+    success: float = 0.5
+    norm_depths: tuple[int, ...] = (2, 12)
+    norm_rates: tuple[float, ...] = (0.01, 0.1, 1.0)
+    task_rates: tuple[float, ...] = (0.05,)
+    task_seeds: int = 6
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """What is measured.
 
@@ -110,9 +151,10 @@ class Config:
         recurrent: See `Recurrent`.
         batch_norm: See `BatchNorm`.
         training: See `Training`.
+        trainability: See `Trainability`.
     """
 
-    parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm", "training")
+    parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm", "training", "trainability")
     activations: tuple[str, ...] = ("sigmoid", "tanh", "relu", "swish")
     initialisers: tuple[str, ...] = ("lecun", "glorot", "he", "orthogonal")
     width: int = 256
@@ -125,3 +167,4 @@ class Config:
     recurrent: Recurrent = Recurrent()
     batch_norm: BatchNorm = BatchNorm()
     training: Training = Training()
+    trainability: Trainability = Trainability()

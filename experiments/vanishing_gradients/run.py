@@ -12,7 +12,13 @@ from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.vanishing_gradients.config import BatchNorm, Config, Recurrent
-from experiments.vanishing_gradients.parts import batch_norm, depth, recurrent, training
+from experiments.vanishing_gradients.parts import (
+    batch_norm,
+    depth,
+    recurrent,
+    trainability,
+    training,
+)
 
 QUESTION = (
     "Do gradients vanish with depth at the rate chi that Gaussian integrals predict? Refuted by "
@@ -24,6 +30,7 @@ PARTS: Mapping[str, PartRunner] = {
     "recurrent": recurrent.run,
     "batch_norm": batch_norm.run,
     "training": training.run,
+    "trainability": trainability.run,
 }
 
 
