@@ -281,7 +281,10 @@ class _Question:
         if place is None or self.depth >= DEPTH:
             return False
         try:
-            sides = [side.subs({place[0]: place[1]}) for side in (self.left, self.right)]
+            sides = [
+                _with_signs_expanded(side.subs({place[0]: place[1]}))
+                for side in (self.left, self.right)
+            ]
         except TypeError:  # SymPy compares an infinity inside a condition
             return False
         if any(side.has(sp.nan, sp.zoo, sp.oo, -sp.oo) for side in sides):
@@ -304,6 +307,14 @@ class _Question:
         if comparison.agreements:
             reason += f"; they agree to {DIGITS} digits at {comparison.agreements} points"
         return Proof("unknown", "no proof found", reason)
+
+
+def _with_signs_expanded(expr: sp.Expr) -> sp.Expr:
+    """`expr` with the arguments of signs multiplied out.
+
+    At a kink an argument is 0 in another guise, which rounding would give a sign.
+    """
+    return expr.replace(sp.sign, lambda argument: sp.sign(sp.expand(argument)))
 
 
 class Comparison:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffkit.core.domain import Domain
+from diffkit.symbolic.parse import parse
 from diffkit.symbolic.prove import prove_equal
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.vocabulary import FUNCTIONS
@@ -379,3 +380,16 @@ def test_an_expression_equals_itself_rewritten_and_never_itself_disturbed(seed):
     assert prove_equal(expr, other).status == "equal"
     disturbance = chooser.choice((R(1, 10**9), x * R(1, 10**9), sin(y) * R(1, 10**9)))
     assert prove_equal(expr, other + disturbance).status != "equal"
+
+
+def test_a_sign_of_what_vanishes_at_a_kink_is_zero_there():
+    """At g3 = -b*(b*g1 + g2) the last sign is that of 0 in two guises."""
+    inner = "b*g1 + g2"
+    one = parse(f"sign((1 - b)*({inner})) + sign(b*((1 - b)*({inner})) + (1 - b)*g3)")
+    two = parse(f"sign({inner}) + sign(b*({inner}) + g3)")
+    domains = {"b": Domain.parse("(0, 1)")}
+    proof = prove_equal(one, two, domains)
+    assert proof.status == "equal"
+    assert "too" in proof.scope
+    other = parse(f"sign({inner}) - sign(b*({inner}) + g3)")
+    assert prove_equal(one, other, domains).status == "different"
