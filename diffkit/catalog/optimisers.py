@@ -168,7 +168,12 @@ def judge_optimiser(row: OptimiserRow) -> OptimiserClaim:
     def ask(rule: UpdateRule, *, is_cured: bool = False) -> Verdict:
         given = row.cured if is_cured else {}
         return check_updates(
-            row.build(is_cured=is_cured), rule, _values(row), domain=_domains(row), given=given
+            row.build(is_cured=is_cured),
+            rule,
+            _values(row),
+            domain=_domains(row),
+            given=given,
+            with_repair=False,
         )
 
     fewer = [

@@ -98,7 +98,9 @@ def _ask(row: PrintedRule, rule: UpdateRule, meant: UpdateRule) -> Verdict:
     given = {name: text for name, text in row.given.items() if name in meant.hyper}
     curvature = {} if row.slope is None else {"h": 0.75}
     values = {**VALUES, **curvature}
-    return check_updates(rule, meant, values, domain=DOMAINS, slope=row.slope, given=given)
+    return check_updates(
+        rule, meant, values, domain=DOMAINS, slope=row.slope, given=given, with_repair=False
+    )
 
 
 _FIRST = "m = b1*m + (1 - b1)*g"

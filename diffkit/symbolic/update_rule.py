@@ -80,8 +80,16 @@ class UpdateRule:
         free = {each.name for formula in formulas for each in formula.free_symbols}
         return tuple(sorted(free - {PARAMETER, GRADIENT, STEP, *self.memory}))
 
+    def formulas(self) -> dict[str, sp.Expr]:
+        """Line -> its right side; of two lines of one name the last."""
+        return dict(self._assignments)
+
     def parameters(
-        self, steps: int = STEPS, slope: str | None = None, given: Mapping[str, str] | None = None
+        self,
+        steps: int = STEPS,
+        slope: str | None = None,
+        given: Mapping[str, str] | None = None,
+        instead: Mapping[str, sp.Expr] | None = None,
     ) -> tuple[sp.Expr, ...]:
         """The parameter after 1, 2, ... steps, starting from `w`.
 
@@ -90,6 +98,7 @@ class UpdateRule:
             slope: The gradient as a formula in `w`, taken at the rule's place ("h*w"); by default
                 the gradients are symbols g1, g2, ..., whatever the place.
             given: Hyper-parameter -> formula it is replaced by.
+            instead: Line -> another right side.
 
         Raises:
             UsageError: steps < 1, or `given` names no hyper-parameter.
@@ -110,7 +119,8 @@ class UpdateRule:
             gradient = self._gradient(number, slope, state, fixed)
             constants = {symbol(STEP): sp.Integer(number), symbol(GRADIENT): gradient, **fixed}
             for name, formula in self._assignments:
-                state[symbol(name)] = formula.xreplace({**constants, **state})
+                chosen = (instead or {}).get(name, formula)
+                state[symbol(name)] = chosen.xreplace({**constants, **state})
             found.append(state[symbol(PARAMETER)])
         return tuple(found)
 

@@ -42,7 +42,7 @@ def find(question: Question, truth: Expr) -> Repair | None:
     seen = question.target if question.order else question.claimed
     names = {s.name: s for s in (*question.target.free_symbols, *question.claimed.free_symbols)}
     subject = Subject(question.claimed, seen, question.wrt, tuple(names.values()))
-    sieve = _Sieve(question, truth)
+    sieve = Sieve(question, truth)
     if not sieve.is_useful:
         return None
     deadline = time.monotonic() + SECONDS
@@ -76,7 +76,7 @@ def _judge(question: Question, truth: Expr, expr: Expr) -> Status | None:
         return None
 
 
-class _Sieve:
+class Sieve:
     """The truth at random points, and candidates held against it in floating point."""
 
     def __init__(self, question: Question, truth: Expr):

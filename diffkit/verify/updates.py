@@ -12,11 +12,12 @@ from typing import Any
 from diffkit.backend import compat
 from diffkit.bridge.lift import lift
 from diffkit.core.errors import UsageError
-from diffkit.core.verdict import Verdict
+from diffkit.core.verdict import SEVERITY, Status, Verdict
 from diffkit.symbolic.symbols import symbol
 from diffkit.symbolic.update_rule import GRADIENT, PARAMETER, STEP, STEPS, UpdateRule, as_rule
+from diffkit.verify import line_edits
 from diffkit.verify.check import judge_question
-from diffkit.verify.question import read
+from diffkit.verify.question import Question, read
 
 #: The first point that is judged: gradients of both signs that no rule can confuse.
 GRADIENTS = (2.0, 1.0, -3.0, 0.5, -1.5, 4.0)
@@ -35,6 +36,7 @@ def check_updates(
     slope: str | None = None,
     given: Mapping[str, str] | None = None,
     seed: int = 0,
+    with_repair: bool = True,
 ) -> Verdict:
     """Judge whether an optimiser's parameters are those of a rule, after 1, 2, ... updates.
 
@@ -48,6 +50,7 @@ def check_updates(
         slope: The gradient as a formula in `w`, for two rules that take it at different places.
         given: Hyper-parameter of the rule -> formula it is replaced by ("0").
         seed: Seed of the random points.
+        with_repair: Whether to search for the edit of one line that makes the rule the program's.
 
     Returns:
         The verdict on the first update that differs, else on the last.
@@ -73,10 +76,30 @@ def check_updates(
     else:
         found, name = _lifted(optimiser, hyper, steps), "the program"
     for number in range(1, steps + 1):
-        verdict = _judged(found[number - 1], wanted[number - 1], number, hyper, domains, seed)
+        question = _question(found[number - 1], wanted[number - 1], number, hyper, domains)
+        # An edit of an unrolled formula repairs no line of a rule: lines have edits of their own.
+        verdict = judge_question(question, seed=seed, with_repair=False)
         if not verdict.ok or number == steps:
             break
-    return replace(verdict, statement=f"w after update {number} of {name} = w of the rule")
+    verdict = replace(verdict, statement=f"w after update {number} of {name} = w of the rule")
+    if verdict.status != "refuted" or not with_repair:
+        return verdict
+
+    def last(claim: Any) -> Question:
+        return _question(found[-1], claim, steps, hyper, domains)
+
+    def status(claims: Sequence[Any]) -> Status:
+        asked = (
+            _question(true, claim, number, hyper, domains)
+            for number, (true, claim) in enumerate(zip(found, claims, strict=True), 1)
+        )
+        statuses = {judge_question(each, seed=seed, with_repair=False).status for each in asked}
+        return next(each for each in SEVERITY if each in statuses)
+
+    repair = line_edits.find(
+        claimed, last(wanted[-1]), lambda e: claimed.parameters(steps, slope, given, e), status
+    )
+    return replace(verdict, repair=repair, diagnosis=repair.edit if repair else None)
 
 
 def _check(
@@ -125,13 +148,14 @@ def _flat(expr: Any) -> Any:
     return expr.xreplace({each: symbol(each.name.rpartition(".")[2]) for each in expr.free_symbols})
 
 
-def _judged(
-    true: Any, claimed: Any, number: int, hyper: Mapping[str, float], domains: Any, seed: int
-) -> Verdict:
+def _question(
+    true: Any, claimed: Any, number: int, hyper: Mapping[str, float], domains: Mapping[str, str]
+) -> Question:
+    """Whether the parameter after an update is the claimed one, at the given point first."""
     gradients = {f"{GRADIENT}{i}": GRADIENTS[i - 1] for i in range(1, number + 1)}
     used = {each.name for each in true.free_symbols | claimed.free_symbols}
     point = {PARAMETER: START, **gradients, **hyper}
-    question = read(
+    return read(
         true,
         claimed,
         kind="value",
@@ -139,5 +163,3 @@ def _judged(
         points=[{name: value for name, value in point.items() if name in used}],
         parameters=sorted(used),
     )
-    # An edit of an unrolled formula repairs no line of a rule.
-    return judge_question(question, seed=seed, with_repair=False)

@@ -5,7 +5,7 @@ form, or by an optimiser of Optax that is not its paper's rule up to the deviati
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from diffkit.core.errors import UsageError
 from diffkit.lab.config import Preset
@@ -92,6 +92,9 @@ FULL = Config(
     learning_rate=LearningRateConfig(batches=(1, 8, 64, 512), epochs=20, seeds=10),
 )
 
+#: The full measurement with a race as long as benchmarks have it.
+GPU = replace(FULL, training=TrainingConfig(seeds=10, steps=10_000))
+
 EXPERIMENT = Experiment(
     name="optimizers",
     question=QUESTION,
@@ -99,6 +102,7 @@ EXPERIMENT = Experiment(
     presets={
         "quick": Preset(Config(), budget=40.0),
         "full": Preset(FULL, budget=900.0),
+        "gpu": Preset(GPU, budget=1800.0),
     },
     run=run,
 )
