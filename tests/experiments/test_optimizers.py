@@ -240,7 +240,7 @@ def test_rules_and_learning_rates_agree_and_decide_their_claims(whole):
     assert set(parts) == set(experiment.QUICK)
     assert parts["rules"] == parts["learning_rate"] == "supported"
     verdicts = {claim["id"]: claim["verdict"] for claim in whole.results["claims"]}
-    assert verdicts["C006"] == verdicts["C021"] == verdicts["C071"] == "confirmed"
+    assert verdicts["C006"] == verdicts["C021"] == verdicts["C074"] == "confirmed"
     assert verdicts["C070"] == "refuted"
 
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.outcome import Decided, Part, judged
+from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.problems.load import load
 from experiments.optimizers.measure import adaptive, descent, networks
+from experiments.optimizers.parts.rate_claims import claims
 from experiments.optimizers.theory import adaptive as theory_of_adaptive
 from experiments.optimizers.theory import descent as theory
 
@@ -20,7 +21,6 @@ ACCURACY = 1e-6
 STEPS = 1500
 #: Of the factor of a nudge; the third derivative of the loss leaves about the square of the nudge.
 TOLERANCE = 1e-4
-LARGEST_Z = 3.0
 
 
 @dataclass(frozen=True)
@@ -267,68 +267,3 @@ def outcome(results: dict[str, Any]) -> Part:
         or scaled["descent"] < ACCURACY
     )
     return Part(NAME, judged(misses=misses, is_blind=blind), statement, results, claims(results))
-
-
-def claims(results: Mapping[str, Any]) -> list[Decided]:
-    """Oscillation, too small and too large, quick convergence, false minima, stalling."""
-    parabola, nudge, network = (results[name] for name in ("parabola", "nudge", "network"))
-    wells, stall = results["wells"], results["stall"]
-    flips = [
-        share for share, factor in zip(nudge["shares"], nudge["factors"], strict=True)
-        if factor < 0
-    ]  # fmt: skip
-    oscillates = "oscillating" in parabola["seen"] and flips and min(flips) > 1
-    both = min(min(row["z_below"], row["z_above"]) for row in network["rows"])
-    steps = [each for each in parabola["steps"] if each is not None]
-    slowest, quickest = parabola["steps"][0] or STEPS, min(steps)
-    trapped = wells["shares"][0]
-    is_free = all(
-        share == 0
-        for share, rate in zip(wells["shares"], wells["rates"], strict=True)
-        if rate > wells["limit"]
-    )
-    last, first = stall["last_steps"], stall["first_steps"]
-    return [
-        Decided(
-            "C006",
-            "confirmed" if oscillates else "refuted",
-            "descent changes sides at every step for 1 < a h < 2 and diverges beyond; on the "
-            f"network a nudge along the largest curvature ({nudge['curvature']:.2f}) changes sign "
-            f"for a lambda = {', '.join(f'{share:g}' for share in flips)} and for no smaller one",
-        ),
-        Decided(
-            "C042",
-            "mixed" if both > LARGEST_Z else "undecided",
-            "for every batch size the smallest and the largest learning rate are worse than the "
-            f"best by z = {both:.0f} or more; at equal epochs batches of "
-            f"{network['rows'][0]['batch']} beat those of {network['rows'][-1]['batch']} by "
-            f"z = {network['z_batch']:.0f}; too small a batch is a matter of the machine",
-        ),
-        Decided(
-            "C064",
-            "confirmed" if trapped > 0 else "refuted",
-            f"{100 * trapped:.1f} % of the starts on a curve with two wells end in the false "
-            "minimum: those on its side of the hill",
-        ),
-        Decided(
-            "C070",
-            "refuted" if slowest > 10 * quickest else "confirmed",
-            f"steps to {ACCURACY:g}: {slowest} at a h = {parabola['shares'][0]:g}, {quickest} at "
-            "the best rate; the count is ln(accuracy)/ln|1 - a h|",
-        ),
-        Decided(
-            "C071",
-            "confirmed" if trapped > 0 and is_free else "mixed",
-            f"rates below the inverse curvature leave {100 * trapped:.1f} % of the starts in the "
-            f"false minimum, rates above 2/curvature = {wells['limit']:.3f} none",
-        ),
-        Decided(
-            "C074",
-            "confirmed"
-            if last["Adadelta"] >= first["Adadelta"] and last["Adagrad"] < first["Adagrad"] / 10
-            else "refuted",
-            f"under one gradient the step of Adagrad falls from {first['Adagrad']:g} to "
-            f"{last['Adagrad']:.3f} in {stall['t'][-1]} steps, that of Adadelta rises from "
-            f"{first['Adadelta']:.4f} to {last['Adadelta']:.4f}",
-        ),
-    ]
