@@ -9,6 +9,7 @@ from diffkit.lab.wording import all_or, signed, word
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.parse import parse
 
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 #: Names of the rules that Typst has other words for.
 _SPELT = {'"eps"': "epsilon", '"lam"': "lambda", '"before"': '"before"', '"next"': "mu'"}
 
@@ -31,9 +32,10 @@ def numbers(run: Record) -> dict[str, Any]:
     }
     return {
         **found,
-        "claims": [
-            [each["id"], each["verdict"], each["evidence"]] for each in run.results["claims"]
-        ],
+        "claims_table": {
+            "heads": ["claim", "verdict", "deciding statistic"],
+            "rows": [[c["id"], c["verdict"], c["evidence"]] for c in run.results["claims"]],
+        },
         "status": run.status,
     }
 
@@ -82,6 +84,26 @@ def _rules(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
             }
             for row in printed
         ],
+        "programs_table": {
+            "heads": ["optimiser", "source", "verdict", "deviations", "with them"],
+            "rows": [
+                [
+                    row["name"],
+                    row["source"],
+                    row["status"],
+                    "; ".join(f"{each['kind']}: {each['says']}" for each in row["deviations"]),
+                    row["deviating"],
+                ]
+                for row in programs
+            ],
+        },
+        "printed_table": {
+            "heads": ["row", "printed", "verdict", "mend", "mended"],
+            "rows": [
+                [row["id"], row["says"], row["status"], row["mend"], row["repaired"]]
+                for row in printed
+            ],
+        },
         "total": str(len(programs)),
         "total_word": word(len(programs)),
         "equal": word(len(equal)),
@@ -115,16 +137,19 @@ def _rates(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
     return {
         "ratio": f"{config['rates']['ratio']:g}",
         "steps": str(config["rates"]["steps"]),
-        "table": [
-            [
-                row["method"],
-                f"{row['rate']:.6f}",
-                f"{row['measured']:.6f}",
-                _power(abs(row["measured"] - row["rate"])),
-                f"{row['control']:.6f}",
-            ]
-            for row in rows
-        ],
+        "table": {
+            "heads": ["method", "rate", "measured", "apart", "control"],
+            "rows": [
+                [
+                    row["method"],
+                    f"{row['rate']:.6f}",
+                    f"{row['measured']:.6f}",
+                    _power(abs(row["measured"] - row["rate"])),
+                    f"{row['control']:.6f}",
+                ]
+                for row in rows
+            ],
+        },
         "worst": _power(found["worst"]),
         "nearest": f"{found['nearest_control']:.3f}",
         "points": str(len(points["radii"])),
@@ -134,11 +159,11 @@ def _rates(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
 
 
 def _power(value: float) -> str:
-    """A small number as Typst mathematics: "3.1 dot 10^(-6)"."""
+    """A small number in two digits: "3.1·10⁻⁶"."""
     if value == 0:
         return "0"
     mantissa, exponent = f"{value:.1e}".split("e")
-    return f"{mantissa} dot 10^({int(exponent)})"
+    return f"{mantissa}·10{str(int(exponent)).translate(_RAISED)}"
 
 
 def _noise(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,10 +247,13 @@ def _learning_rate(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[
 
 def _training(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        "table": [
-            [row["optimiser"], f"{row['rate']:g}", f"{row['loss']:.4f}", str(row["near"])]
-            for row in found["rows"]
-        ],
+        "table": {
+            "heads": ["optimiser", "best rate", "loss", "rates within a factor of 2"],
+            "rows": [
+                [row["optimiser"], f"{row['rate']:g}", f"{row['loss']:.4f}", str(row["near"])]
+                for row in found["rows"]
+            ],
+        },
         "rates": str(len(found["rates"])),
         "steps": str(config["training"]["steps"]),
     }
