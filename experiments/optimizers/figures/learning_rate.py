@@ -76,7 +76,13 @@ def _network(panel: Any, network: Mapping[str, Any]) -> None:
             network["rates"], row["mean"], color=colour, marker=marker, linewidth=0.9,
             label=f"batch {row['batch']}",
         )  # fmt: skip
-    panel.set(xscale="log", ylim=(0, 1.03), xlabel="learning rate", ylabel="share of digits right")
+    panel.set(
+        xscale="log",
+        xlim=(6e-4, 900),
+        ylim=(0, 1.03),
+        xlabel="learning rate",
+        ylabel="share of digits right",
+    )
     panel.legend(loc="upper right", fontsize=7.5)
 
 
