@@ -132,9 +132,8 @@ def trainer(
     def make(rngs: nnx.Rngs, **choice: Any) -> Adaptable:
         return Adaptable(sizes, names, rngs=rngs, **choice)
 
-    return Trainer(
-        make, lambda rate, momentum: optax.sgd(rate, momentum), steps, batch, loss, INITIAL
-    )
+    rule = lambda rate, momentum: optax.sgd(rate, momentum)
+    return Trainer(make, rule, steps, batch, loss, initial=INITIAL)
 
 
 def settings(
