@@ -125,8 +125,22 @@ def test_outside_bridge_no_module_imports_jax_and_sympy_both():
     assert both == []
 
 
-@pytest.mark.parametrize("experiment", sorted((ROOT / "experiments").glob("*/measure.py")), ids=str)
-def test_a_measurement_leaves_sympy_unimported(experiment: Path):
-    module = ".".join(experiment.relative_to(ROOT).with_suffix("").parts)
-    code = f"import sys, {module}; sys.exit('sympy' in sys.modules)"
+def measurements() -> dict[str, list[str]]:
+    """Experiment -> the modules that measure, one file or a package of them."""
+    found: dict[str, list[str]] = {}
+    for pattern in ("*/measure.py", "*/measure/*.py"):
+        for path in sorted((ROOT / "experiments").glob(pattern)):
+            name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+            found.setdefault(name.split(".")[1], []).append(name.removesuffix(".__init__"))
+    return found
+
+
+def test_every_experiment_has_a_measurement():
+    folders = {path.parent.name for path in (ROOT / "experiments").glob("*/run.py")}
+    assert set(measurements()) == folders
+
+
+@pytest.mark.parametrize("experiment", sorted(measurements()))
+def test_a_measurement_leaves_sympy_unimported(experiment: str):
+    code = f"import sys, {', '.join(measurements()[experiment])}; sys.exit('sympy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
