@@ -54,6 +54,7 @@ class Fit:
         losses: Loss of each step's batch before the step, (runs, steps).
         seeds: Seed of each run.
         settings: Hyper-parameters of each run, name -> (runs,).
+        watched: What was looked at on the way, with leading axes (runs, looks); None if nothing.
     """
 
     graph: Any
@@ -62,6 +63,7 @@ class Fit:
     losses: np.ndarray
     seeds: np.ndarray
     settings: Mapping[str, np.ndarray]
+    watched: Any = None
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -110,6 +112,8 @@ class Trainer:
         checkpoints: Where the state of a long training is saved; a killed one goes on there.
         initial: Names of settings that say how the module starts, such as the scale of its
             weights; its shapes may not depend on them.
+        watch: What is looked at on the way, module -> arrays; the module is in evaluation mode.
+        every: Steps between two looks, a divisor of `steps`; the first is after as many.
     """
 
     make: Callable[..., nnx.Module]
@@ -119,6 +123,8 @@ class Trainer:
     loss: Loss = cross_entropy
     checkpoints: Checkpoints | None = None
     initial: Sequence[str] = ()
+    watch: Callable[[Any], Any] | None = None
+    every: int = 1
 
     def __call__(
         self,
@@ -146,8 +152,9 @@ class Trainer:
             parts = self._at_once(of_blocks, inputs, targets)
         else:
             parts = self._in_segments(of_blocks, inputs, targets, self.checkpoints)
-        (params, rest), losses = _joined(parts, len(numbers))
-        return Fit(graph, params, rest, np.asarray(losses), numbers, chosen)
+        (params, rest), losses, seen = _joined(parts, len(numbers))
+        watched = jax.tree.map(np.asarray, seen)
+        return Fit(graph, params, rest, np.asarray(losses), numbers, chosen, watched)
 
     def _at_once(self, blocks: Sequence[Block], inputs: Array, targets: Array) -> list[Any]:
         """Trained state and losses of each block, by one program."""
@@ -173,7 +180,7 @@ class Trainer:
             (inputs, targets),
             partial(_side_by_side, is_compiled=False),
         )
-        return [((params, rest), losses) for (params, rest, _), losses in parts]
+        return [((params, rest), losses, None) for (params, rest, _), losses in parts]
 
     @cached_property
     def _graph(self) -> Any:
@@ -196,11 +203,27 @@ class Trainer:
 
     def _run(
         self, seed: Array, setting: Mapping[str, Array], inputs: Array, targets: Array
-    ) -> tuple[tuple[Any, Any], Array]:
-        """Trained state and losses of one run."""
+    ) -> tuple[tuple[Any, Any], Array, Any]:
+        """Trained state of one run, its losses, and what was watched."""
         state, rows = self._begin(seed, setting, targets)
-        (params, rest, _), losses = self._advance(state, setting, rows, inputs, targets)
-        return (params, rest), losses
+        watch = self.watch
+        if watch is None:
+            (params, rest, _), losses = self._advance(state, setting, rows, inputs, targets)
+            return (params, rest), losses, None
+
+        def segment(state: Any, rows: Array) -> Any:
+            state, losses = self._advance(state, setting, rows, inputs, targets)
+            return state, (losses, self._look(watch, *state[:2]))
+
+        segments = rows.reshape(-1, self.every, self.batch)
+        (params, rest, _), (losses, seen) = jax.lax.scan(segment, state, segments)
+        return (params, rest), losses.ravel(), seen
+
+    def _look(self, watch: Callable[[Any], Any], params: Any, rest: Any) -> Any:
+        """What is seen of the module in this state."""
+        module = nnx.merge(self._graph, params, rest, copy=True)
+        module.eval()
+        return watch(module)
 
     def _begin(self, seed: Array, setting: Mapping[str, Array], targets: Array) -> tuple[Any, Any]:
         """State of one run before its first step, and the rows of each step's batch."""
@@ -247,6 +270,10 @@ class Trainer:
             raise UsageError(f"{len(inputs)} inputs and {len(targets)} targets; give as many")
         if self.steps < 1:
             raise UsageError(f"steps={self.steps}; give 1 or more")
+        if self.watch is not None and (self.every < 1 or self.steps % self.every):
+            raise UsageError(f"every={self.every}; give a divisor of steps={self.steps}")
+        if self.watch is not None and self.checkpoints is not None:
+            raise UsageError("a training that is watched is not saved; leave out checkpoints")
         if not 1 <= self.batch <= len(targets):
             raise UsageError(f"batch={self.batch}; a batch has 1 to {len(targets)} samples")
         if not len(seeds) or len(set(seeds)) < len(seeds) or min(seeds) < 0:

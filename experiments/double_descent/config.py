@@ -90,6 +90,35 @@ class RandomFeatures:
 
 
 @dataclass(frozen=True)
+class Trained:
+    """Networks of one hidden layer trained on digits with wrong labels.
+
+    Args:
+        samples: n, digits of a training set.
+        widths: Hidden units; the network has 75 parameters a unit, and 10.
+        densities: Shares of weights that exist, in falling order from 1.
+        dense_width: Hidden units of those sparse networks.
+        label_noise: Shares of wrong labels.
+        runs: Training sets with their networks; the widths share the training sets.
+        steps: Updates with the whole training set.
+        every: Steps between two looks, a divisor of steps.
+        learning_rate: Of Adam, decayed to 0.
+        seed: Of the first run; the others follow.
+    """
+
+    samples: int = 60
+    widths: tuple[int, ...] = (2, 6, 9, 14, 30, 120)
+    densities: tuple[float, ...] = (1.0, 0.3, 0.1)
+    dense_width: int = 30
+    label_noise: tuple[float, ...] = (0.0, 0.2)
+    runs: int = 12
+    steps: int = 1000
+    every: int = 20
+    learning_rate: float = 0.02
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """What is measured.
 
@@ -106,9 +135,16 @@ class Config:
         ridge: See `Ridge`.
         random_features: See `RandomFeatures`.
         bias_variance: See `BiasVariance`.
+        trained: See `Trained`.
     """
 
-    parts: tuple[str, ...] = ("exact", "ridge", "random_features", "bias_variance")
+    parts: tuple[str, ...] = (
+        "exact",
+        "ridge",
+        "random_features",
+        "bias_variance",
+        "trained",
+    )
     samples: int = 50
     features: int = 100
     widths: tuple[int, ...] = (
@@ -122,3 +158,4 @@ class Config:
     ridge: Ridge = Ridge()
     random_features: RandomFeatures = RandomFeatures()
     bias_variance: BiasVariance = BiasVariance()
+    trained: Trained = Trained()

@@ -12,8 +12,14 @@ from diffkit.lab.outcome import Outcome
 from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.double_descent.config import BiasVariance, Config, RandomFeatures, Ridge
-from experiments.double_descent.parts import bias_variance, exact, random_features, ridge
+from experiments.double_descent.config import (
+    BiasVariance,
+    Config,
+    RandomFeatures,
+    Ridge,
+    Trained,
+)
+from experiments.double_descent.parts import bias_variance, exact, random_features, ridge, trained
 
 QUESTION = (
     "Does the test error of least squares fall a second time beyond p = n, as its exact risk says? "
@@ -25,6 +31,7 @@ PARTS: Mapping[str, PartRunner] = {
     "ridge": ridge.run,
     "random_features": random_features.run,
     "bias_variance": bias_variance.run,
+    "trained": trained.run,
 }
 
 
@@ -42,6 +49,15 @@ FULL = replace(
     ridge=Ridge(draws=40_000, sizes_draws=100_000),
     random_features=RandomFeatures(pairs=100, gaussian_pairs=100, grid=60, block=10),
     bias_variance=BiasVariance(pairs=30_000, block=5000),
+    trained=Trained(
+        samples=150,
+        widths=(2, 6, 12, 16, 20, 26, 40, 90, 300),
+        densities=(1.0, 0.5, 0.25, 0.1, 0.05),
+        dense_width=90,
+        label_noise=(0.0, 0.1, 0.2),
+        runs=30,
+        steps=3000,
+    ),
 )
 
 EXPERIMENT = Experiment(

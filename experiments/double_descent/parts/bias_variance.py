@@ -121,6 +121,7 @@ def finding(config: Config, squares: np.ndarray, smoothers: Found, gaussian: Fou
     results = {
         "smoothers": fixed,
         "gaussian": random,
+        "curves": _curves(config, squares),
         "allowed": allowed,
         "laws": [law.to_dict() for law in theory.laws()],
     }
@@ -130,6 +131,22 @@ def finding(config: Config, squares: np.ndarray, smoothers: Found, gaussian: Fou
     return Part(
         "bias_variance", judged(misses=misses, is_blind=is_blind), statement, results, decided
     )
+
+
+def _curves(config: Config, squares: np.ndarray) -> dict[str, dict[str, list[float]]]:
+    """Exact bias and variance of Gaussian features, to be drawn: over the p, and over the n."""
+    n = config.samples
+    sweeps = {
+        "used": [(n, p) for p in range(1, config.features + 1)],
+        "samples": [(size, n) for size in range(2, max(config.bias_variance.sizes) + 1)],
+    }
+    curves = {}
+    for place, (name, sweep) in enumerate(sweeps.items(), 1):
+        kept = [size for size in sweep if abs(size[0] - size[1]) > 1]
+        values = [theory.gaussian(*size, squares, config.noise) for size in kept]
+        curves[name] = {name: [size[place % 2] for size in kept]}
+        curves[name] |= {half: [value[half] for value in values] for half in HALVES}
+    return curves
 
 
 _MEASURED = (*HALVES, "error")
