@@ -38,7 +38,7 @@ def explosion(record: Record, path: Path) -> Path:
         panel.set(xlabel="samples of a batch, $B$", ylabel=r"factor of $\|g_l\|^2$ per layer")
         panel.legend(loc="upper right", fontsize=8)
         panel.text(
-            0.30, 0.36,
+            0.42, 0.17,
             r"$\chi_B = \dfrac{2B\,\tau}{(B-1)(B-3)(1-\kappa)}$",
             transform=panel.transAxes, fontsize=9,
         )  # fmt: skip

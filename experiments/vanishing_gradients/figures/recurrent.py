@@ -55,7 +55,17 @@ def _plain(panel: Any, found: Mapping[str, Any]) -> None:
     panel.set(xlabel="lag $T - t$", ylabel=r"$\log_{10} \|\partial h_T / \partial h_t\|$")
     low, high = panel.get_ylim()
     panel.set_ylim(low, high + 0.42 * (high - low))
-    panel.legend(loc="upper left", ncols=2, fontsize=7, handletextpad=0.2, columnspacing=0.8)
+    handles, labels = panel.get_legend_handles_labels()
+    order = [*range(0, len(labels), 2), *range(1, len(labels), 2)]  # a column for each kind
+    panel.legend(
+        [handles[place] for place in order],
+        [labels[place] for place in order],
+        loc="upper left",
+        ncols=2,
+        fontsize=7,
+        handletextpad=0.2,
+        columnspacing=0.8,
+    )
 
 
 def _gates(panel: Any, rows: Any) -> None:
