@@ -52,7 +52,7 @@ class BatchNorm:
         seed: Root of all random streams.
     """
 
-    batches: tuple[int, ...] = (8, 16, 32, 64)
+    batches: tuple[int, ...] = (8, 16, 32)
     factors: tuple[int, ...] = (2, 4, 8)
     depth: int = 24
     skip: int = 4
@@ -133,6 +133,31 @@ class Trainability:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Recurrent cells on the adding problem.
+
+    Args:
+        lengths: T.
+        units: Units of a cell.
+        samples: Training sequences, and as many new ones.
+        steps: Updates.
+        batch: Sequences of an update.
+        rate: Step size of Adam.
+        seeds: Networks of each kind.
+        seed: Of the first network.
+    """
+
+    lengths: tuple[int, ...] = (10, 40, 100)
+    units: int = 32
+    samples: int = 4096
+    steps: int = 1500
+    batch: int = 32
+    rate: float = 0.005
+    seeds: int = 8
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Config:
     """What is measured.
 
@@ -152,6 +177,7 @@ class Config:
         batch_norm: See `BatchNorm`.
         training: See `Training`.
         trainability: See `Trainability`.
+        memory: See `Memory`; no part of the quick preset.
     """
 
     parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm", "training", "trainability")
@@ -168,3 +194,4 @@ class Config:
     batch_norm: BatchNorm = BatchNorm()
     training: Training = Training()
     trainability: Trainability = Trainability()
+    memory: Memory = Memory()

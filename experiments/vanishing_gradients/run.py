@@ -11,10 +11,17 @@ from diffkit.lab.outcome import Outcome
 from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.vanishing_gradients.config import BatchNorm, Config, Recurrent
+from experiments.vanishing_gradients.config import (
+    BatchNorm,
+    Config,
+    Recurrent,
+    Trainability,
+    Training,
+)
 from experiments.vanishing_gradients.parts import (
     batch_norm,
     depth,
+    memory,
     recurrent,
     trainability,
     training,
@@ -31,6 +38,7 @@ PARTS: Mapping[str, PartRunner] = {
     "batch_norm": batch_norm.run,
     "training": training.run,
     "trainability": trainability.run,
+    "memory": memory.run,
 }
 
 
@@ -42,11 +50,22 @@ def run(config: Config, store: Store, progress: Progress) -> Outcome:
 
 
 FULL = Config(
+    parts=tuple(PARTS),
     width=512,
     depth=50,
     networks=64,
     recurrent=Recurrent(units=64, length=300, networks=32, gate_networks=64),
-    batch_norm=BatchNorm(batches=(5, 8, 16, 32, 64, 128), networks=64),
+    batch_norm=BatchNorm(batches=(5, 8, 16, 32, 64), networks=48),
+    training=Training(samples=1024, moments=(0, 30, 300, 3000), networks=16),
+    trainability=Trainability(
+        depths=(2, 8, 16),
+        steps=1000,
+        seeds=10,
+        norm_depths=(2, 16),
+        norm_rates=(0.01, 0.03, 0.1, 0.3, 1.0),
+        task_rates=(0.005, 0.02, 0.05, 0.1),
+        task_seeds=20,
+    ),
 )
 EXPERIMENT = Experiment(
     name="vanishing_gradients",

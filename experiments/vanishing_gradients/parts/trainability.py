@@ -34,6 +34,8 @@ SADDLE_RATE, SADDLE_RUNS, SADDLE_LIMIT = 0.1, 200, 2000
 #: Largest value of a pixel.
 PIXELS = 255.0
 HE, MOMENTUM, TEST, CLASSES = 2**0.5, 0.9, 0.2, 10
+#: Square layers of the networks on pixels and tasks.
+SHALLOW = 2
 Found = Mapping[str, np.ndarray]
 
 
@@ -114,7 +116,7 @@ def pixels(config: Trainability) -> Found:
     choice = settings(
         config.names,
         activations=("sigmoid",),
-        depths=(1,),
+        depths=(SHALLOW,),
         normalised=(False, True),
         rates=config.norm_rates,
     )
@@ -134,7 +136,7 @@ def tasks(config: Trainability) -> Found:
     choice = settings(
         config.names,
         activations=("swish", "relu"),
-        depths=(2,),
+        depths=(SHALLOW,),
         sigma_ws=(HE,),
         rates=config.task_rates,
         momentum=MOMENTUM,
@@ -155,8 +157,8 @@ def _train(
     seeds: int | None = None,
     looks_back: bool = False,
 ) -> Found:
-    """One program for all questions: the sizes are those of digits and of the deepest network."""
-    deepest = max((*config.depths, *config.norm_depths))
+    """One program for all questions of one greatest depth: the other sizes are those of digits."""
+    deepest = int(max(choice["depth"]))
     return measure.train(
         (train.inputs.shape[1], config.width, deepest, CLASSES),
         config.names,
