@@ -111,6 +111,11 @@ class Trainability:
         norm_rates: Their step sizes, ascending.
         task_rates: Step sizes of the tasks on which swish is compared with ReLU.
         task_seeds: Networks of each of these.
+        smooth_depths: Square layers of networks that learn a smooth function; none, and C094 is
+            not decided.
+        smooth_activations: phi of these networks; swish is among them.
+        smooth_rates: Step sizes of Adam.
+        smooth_seeds: Networks of each of these.
         seed: Of the first network.
     """
 
@@ -129,6 +134,10 @@ class Trainability:
     norm_rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     task_rates: tuple[float, ...] = (0.05,)
     task_seeds: int = 6
+    smooth_depths: tuple[int, ...] = ()
+    smooth_activations: tuple[str, ...] = ("swish", "softplus", "tanh", "gelu", "elu", "relu")
+    smooth_rates: tuple[float, ...] = (0.001, 0.004)
+    smooth_seeds: int = 10
     seed: int = 0
 
 

@@ -65,6 +65,7 @@ FULL = Config(
         norm_rates=(0.01, 0.03, 0.1, 0.3, 1.0),
         task_rates=(0.005, 0.02, 0.05, 0.1),
         task_seeds=20,
+        smooth_depths=(2, 8, 16),
     ),
 )
 EXPERIMENT = Experiment(

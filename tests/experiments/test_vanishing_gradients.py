@@ -152,7 +152,7 @@ def test_histograms_count_every_entry(record: Record):
             assert sum(each["counts"]) + each["zeros"] == 4 * 2 * 24
 
 
-@pytest.mark.parametrize("name", sorted(figures.FIGURES))
+@pytest.mark.parametrize("name", ["histograms", "profile"])
 def test_a_figure_is_the_same_byte_for_byte(name: str, record: Record, tmp_path: Path):
     first = figures.FIGURES[name](record, tmp_path / "a.svg").read_bytes()
     again = Record.from_dict(record.to_dict())

@@ -18,17 +18,21 @@ from experiments.vanishing_gradients import figures, report
 from experiments.vanishing_gradients.comparison import Mean, intercept, mean, verdict_of
 from experiments.vanishing_gradients.config import BatchNorm, Config, Recurrent, Training
 from experiments.vanishing_gradients.measure import adaptable, trainability
+from experiments.vanishing_gradients.measure.memory import adding
 from experiments.vanishing_gradients.parts import (
     batch_norm,
     depth_claims,
+    memory,
     normalisation_claims,
     recurrent,
+    smooth_claim,
     swish_claim,
     trainability_claims,
     training,
 )
 from experiments.vanishing_gradients.parts import trainability as trainability_part
 from experiments.vanishing_gradients.theory import batch_norm as batch_norm_theory
+from experiments.vanishing_gradients.theory import memory as memory_theory
 from experiments.vanishing_gradients.theory import recurrent as recurrent_theory
 from experiments.vanishing_gradients.theory import trainability as trainability_theory
 
@@ -325,6 +329,48 @@ def test_swish_is_better_where_it_wins_and_nowhere_loses(gain, verdict):
         for place, each in enumerate(gain)
     }
     assert swish_claim.decide(config, found).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("levels", "verdict"),
+    [((-2.0, -1.0), "confirmed"), ((-1.0, -1.0), "mixed"), ((-1.0, -2.0), "refuted")],
+)
+def test_swish_is_the_best_where_all_others_are_worse(levels, verdict):
+    config = replace(
+        Config().trainability, smooth_depths=(2, 8), smooth_rates=(0.1,), smooth_seeds=6
+    )
+    noise = 0.01 * np.random.default_rng(5).normal(size=(2, 6))
+    errors = lambda place: np.concatenate([np.ones(6), 10 ** (levels[place] + noise[place])])
+    found = {"swish": errors(0), "tanh": errors(1)}
+    assert smooth_claim.decide(config, found).verdict == verdict
+
+
+def test_who_remembers_less_than_half_of_the_baseline_has_not_learned():
+    assert all(line.holds() for line in memory_theory.baseline().lines)
+    config = replace(Config().memory, lengths=(10, 100), seeds=4)
+    errors = lambda level: [level, level + 1e-3, level - 1e-3, level]
+
+    def decided(plain: float, lstm: float, baseline: float = 1 / 6):
+        found = [
+            {"cell": cell, "length": length, "errors": errors(lstm if "lstm" in cell else plain)}
+            for length in config.lengths
+            for cell in ("gaussian", "orthogonal", "lstm, bias 0", "lstm, bias 1")
+        ]
+        return memory.judge(config, found, Mean(baseline, 1e-4))
+
+    part = decided(0.166, 0.002)
+    assert [each.verdict for each in part.claims] == ["confirmed", "confirmed"]
+    assert part.status == "supported"
+    assert [each.verdict for each in decided(0.002, 0.166).claims] == ["refuted", "refuted"]
+    assert decided(0.1, 0.1, 0.1767).status == "refuted"
+
+
+def test_the_adding_problem_marks_one_number_in_each_half():
+    sequences, answers = adding(50, 9, 0)
+    marks = sequences[..., 1]
+    assert np.all(marks[:, :4].sum(axis=1) == 1)
+    assert np.all(marks[:, 4:].sum(axis=1) == 1)
+    np.testing.assert_allclose((sequences[..., 0] * marks).sum(axis=1), answers, rtol=1e-5)
 
 
 def test_tasks_come_in_one_shape_and_samples_take_turns():

@@ -3,7 +3,7 @@
 Compiling a program takes longer than running it on networks so small.  No SymPy and no theory here.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
@@ -15,7 +15,7 @@ from flax import nnx
 from diffkit.nets.mlp import activation
 from diffkit.training.supervised import Loss, Trainer, cross_entropy
 
-#: Settings of a network; the others are those of SGD.
+#: Settings of a network; the others are those of the optimiser.
 INITIAL = ("activation", "depth", "normalised", "sigma_w", "sigma_b")
 EPSILON, KEPT = 1e-5, 0.9
 
@@ -119,6 +119,16 @@ class Adaptable(nnx.Module):
         return self.pre_activations(x)[1]
 
 
+def descent(rate: Any, momentum: Any) -> optax.GradientTransformation:
+    """Gradient descent with heavy-ball momentum."""
+    return optax.sgd(rate, momentum)
+
+
+def adam(rate: Any, momentum: Any) -> optax.GradientTransformation:
+    """Adam, the momentum being its first decay rate."""
+    return optax.adam(rate, momentum)
+
+
 @cache
 def trainer(
     sizes: tuple[int, int, int, int],
@@ -126,13 +136,13 @@ def trainer(
     steps: int,
     batch: int,
     loss: Loss = cross_entropy,
+    rule: Callable[..., optax.GradientTransformation] = descent,
 ) -> Trainer:
-    """SGD with momentum for all networks; one object, so that it is compiled once."""
+    """The training of all networks; one object, so that it is compiled once."""
 
     def make(rngs: nnx.Rngs, **choice: Any) -> Adaptable:
         return Adaptable(sizes, names, rngs=rngs, **choice)
 
-    rule = lambda rate, momentum: optax.sgd(rate, momentum)
     return Trainer(make, rule, steps, batch, loss, initial=INITIAL)
 
 

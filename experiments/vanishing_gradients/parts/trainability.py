@@ -19,10 +19,12 @@ from diffkit.problems.dataset import Dataset
 from diffkit.problems.load import load
 from experiments.vanishing_gradients.comparison import LARGEST_Z, Mean, mean
 from experiments.vanishing_gradients.config import Config, Trainability
+from experiments.vanishing_gradients.measure import smooth as smooth_measure
 from experiments.vanishing_gradients.measure import trainability as measure
 from experiments.vanishing_gradients.measure.adaptable import settings
 from experiments.vanishing_gradients.parts import (
     normalisation_claims,
+    smooth_claim,
     swish_claim,
     trainability_claims,
 )
@@ -44,6 +46,8 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
     asked = config.trainability
     check(asked)
     cells = {"sweep": sweep, "batch_norm": batch_norm, "pixels": pixels, "tasks": tasks}
+    if asked.smooth_depths:
+        cells["smooth"] = smooth
 
     def cell(part: str, what: str) -> Found:
         if what == "saddle":
@@ -64,6 +68,8 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         normalisation_claims.pixels(asked, found["pixels"]),
         swish_claim.decide(asked, found["tasks"]),
     ]
+    if "smooth" in found:
+        claims.append(smooth_claim.decide(asked, found["smooth"]))
     return judge(slope, found["saddle"]["steps"], rows, claims)
 
 
@@ -76,6 +82,8 @@ def check(config: Trainability) -> None:
     if config.seeds < 2 or len(config.depths) < 2 or len(config.scales) < 2:
         raise UsageError("trainability: give two or more seeds, depths and scales")
     unknown = {*config.activations, "relu", "sigmoid", "swish"} - set(config.names)
+    if config.smooth_depths and "swish" not in config.smooth_activations:
+        unknown.add("swish")
     if unknown:
         raise UsageError(f"trainability: {', '.join(sorted(unknown))} is missing in names")
 
@@ -145,6 +153,31 @@ def tasks(config: Trainability) -> Found:
     for name, make in swish_claim.TASKS.items():
         data, test = swish_claim.shaped(make(), TEST, len(train), train.inputs.shape[1])
         found[name] = _train(config, data, test, choice, seeds=config.task_seeds)["test"]
+    return found
+
+
+def smooth(config: Trainability) -> Found:
+    """Networks of every activation, each from its own critical scales, on a smooth function."""
+    found = {}
+    for name in config.smooth_activations:
+        sigma_w, sigma_b = theory.critical(name)
+        choice = settings(
+            config.smooth_activations,
+            activations=(name,),
+            depths=config.smooth_depths,
+            sigma_ws=(sigma_w,),
+            sigma_b=sigma_b,
+            rates=config.smooth_rates,
+            momentum=MOMENTUM,
+        )
+        found[name] = smooth_measure.slope_errors(
+            config.smooth_activations,
+            choice,
+            width=config.width,
+            steps=config.steps,
+            batch=config.batch,
+            seeds=range(config.seed, config.seed + config.smooth_seeds),
+        )
     return found
 
 

@@ -5,7 +5,9 @@ from math import log
 
 import sympy as sp
 
+from diffkit.core.errors import UsageError
 from diffkit.theory import mean_field
+from diffkit.theory.criticality import critical_initialisation
 from diffkit.theory.law import Law, Line
 from experiments.vanishing_gradients.theory.depth import VOCABULARY
 
@@ -20,6 +22,15 @@ def log_growth(activation: str, sigma_w: float, depth: int) -> float:
     if name == "relu":  # chi does not depend on q, which may leave every range
         return depth * abs(log(mean_field.layer_gain(name, 1.0, sigma_w)))
     return abs(mean_field.log_gradient_profile(name, 1.0, depth + 1, sigma_w)[0])
+
+
+def critical(activation: str) -> tuple[float, float]:
+    """sigma_w and sigma_b with which gradients are kept, He's scale if there are none."""
+    try:
+        found = critical_initialisation(VOCABULARY.get(activation, activation))
+    except UsageError:  # softplus is critical nowhere
+        return 2**0.5, 0.0
+    return found.sigma_w, found.sigma_b
 
 
 @cache
