@@ -110,7 +110,7 @@ def _training(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
         "learned": learned,
         "p_value": f"{found['p_value']:.1g}",
         "p_of_control": f"{found['p_of_control']:.1g}",
-        "shrinks": signed(rows["relu", "glorot"]["log10_gradient"], 1),
+        "shrinks": f"10^({rows['relu', 'glorot']['log10_gradient']:.1f})",
     }
 
 

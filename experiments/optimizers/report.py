@@ -6,6 +6,7 @@ from typing import Any
 
 from diffkit.lab.experiment import Record
 from diffkit.lab.wording import all_or, signed, word
+from diffkit.problems import quadratic
 from diffkit.symbolic.layout import show
 from diffkit.symbolic.parse import parse
 
@@ -183,6 +184,10 @@ def _noise(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
 def _deep(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
     last = [row["z_of_control"][-1] for row in found["rows"]]
     return {
+        "dimension": str(quadratic.DIMENSION),
+        "steep": word(quadratic.DIMENSION - quadratic.FLAT),
+        "samples": str(quadratic.SAMPLES),
+        "batch": str(quadratic.BATCH),
         "shufflings": str(config["quadratic_deep"]["shufflings"]),
         "epochs": str(config["quadratic_deep"]["epochs"]),
         "count": str(found["epochs"]),

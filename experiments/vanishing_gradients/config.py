@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+#: Widths start from this many units where the batch is smaller.
+NARROWEST = 32
+
 
 @dataclass(frozen=True)
 class Recurrent:

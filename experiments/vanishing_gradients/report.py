@@ -6,6 +6,7 @@ from typing import Any
 
 from diffkit.lab.experiment import Record
 from diffkit.lab.wording import all_or, power_of_ten, signed
+from experiments.vanishing_gradients.config import NARROWEST
 
 
 def numbers(run: Record) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def _batch_norm(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
     smallest = min(rows, key=lambda row: row["batch"])
     return {
         **{name: str(config[name]) for name in ("depth", "networks", "skip")},
+        "narrowest": str(NARROWEST),
         "factors": ", ".join(str(each) for each in config["factors"]),
         "limit": f"{exp(found['curve']['limit']):.4f}",
         "agreeing": all_or(sum(abs(row["z"]) < 3 for row in rows), len(rows)),

@@ -16,12 +16,9 @@ from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.vanishing_gradients.comparison import LARGEST_Z, intercept, mean
-from experiments.vanishing_gradients.config import BatchNorm, Config
+from experiments.vanishing_gradients.config import NARROWEST, BatchNorm, Config
 from experiments.vanishing_gradients.measure import batch_norm as measure
 from experiments.vanishing_gradients.theory import batch_norm as theory
-
-#: Widths start from this many units where the batch is smaller.
-NARROWEST = 32
 
 
 def run(config: Config, store: Store, progress: Progress) -> Part:
