@@ -26,7 +26,7 @@ class Factor:
     sigma_b: float = 0.3
     designs: tuple[str, ...] = ("x*tanh(softplus(x))", "x + sin(x)^2", "x*erf(x)")
     widths: tuple[int, ...] = (64, 128, 256)
-    networks: int = 384
+    networks: int = 256
     depth: int = 30
     inputs: int = 4
     tolerance: float = 0.01
@@ -70,7 +70,7 @@ class FiniteWidth:
     """
 
     widths: tuple[int, ...] = (8, 16, 32, 64)
-    networks: int = 16_000
+    networks: int = 10_000
     depth: int = 10
     seed: int = 2
 
@@ -97,8 +97,8 @@ class Training:
     """
 
     pairs: tuple[str, ...] = (
-        "relu he", "relu glorot", "relu lsuv", "tanh he", "tanh glorot", "tanh orthogonal",
-        "swish he", "swish glorot", "swish critical",
+        "relu he", "relu glorot", "tanh he", "tanh glorot", "swish he", "swish glorot",
+        "swish critical",
     )  # fmt: skip
     depth: int = 30
     width: int = 32
@@ -107,7 +107,7 @@ class Training:
     steps: int = 300
     batch: int = 32
     success: float = 0.2
-    depths: tuple[int, ...] = (2, 4, 8, 16)
+    depths: tuple[int, ...] = (2, 4, 8)
     seed: int = 0
 
 

@@ -12,7 +12,7 @@ from diffkit.lab.outcome import Outcome
 from diffkit.lab.parts import PartRunner, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.initialization.config import Config, FiniteWidth, Phase
+from experiments.initialization.config import Config, Factor, FiniteWidth, Phase, Training
 from experiments.initialization.parts import factor, finite_width, minima, phase, training
 
 QUESTION = (
@@ -37,14 +37,28 @@ def run(config: Config, store: Store, progress: Progress) -> Outcome:
 
 FULL = replace(
     Config(),
+    factor=Factor(widths=(64, 128, 256, 512), networks=2000),
+    training=Training(
+        pairs=(
+            *Training().pairs,
+            "relu lsuv",
+            "relu normal 0.01",
+            "tanh orthogonal",
+            "tanh critical",
+        ),
+        rates=(0.002, 0.005, 0.02),
+        seeds=20,
+        steps=1000,
+        depths=(2, 4, 8, 16, 32),
+    ),
     phase=Phase(widths=(128, 256, 512), networks=2000),
-    finite_width=FiniteWidth(networks=400_000),
+    finite_width=FiniteWidth(networks=100_000),
 )
 
 EXPERIMENT = Experiment(
     name="initialization",
     question=QUESTION,
     config=Config,
-    presets={"quick": Preset(Config(), budget=90.0), "full": Preset(FULL, budget=900.0)},
+    presets={"quick": Preset(Config(), budget=40.0), "full": Preset(FULL, budget=900.0)},
     run=run,
 )
