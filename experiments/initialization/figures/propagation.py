@@ -94,17 +94,20 @@ def _extrapolated(panel: Any, inverse: np.ndarray, row: Any, index: int, of: int
     panel.errorbar(
         places + shift, values, yerr=errors, color=colour, marker=marker, linestyle="",
         markerfacecolor="white", elinewidth=0.8,
-        label=NAMES.get(row["activation"], _typeset(row["activation"])),
+        label=_label(row),
     )  # fmt: skip
     panel.plot(places + shift, values, color=colour, marker="", linewidth=0.6, alpha=0.6)
 
 
-def _typeset(formula: str) -> str:
-    """A formula in one symbol as a label."""
+def _label(row: Any) -> str:
+    """The name of an activation; a designed one is a formula and typeset."""
     from diffkit.symbolic.layout import show
     from diffkit.symbolic.parse import parse
 
-    return f"${show(parse(formula), 'latex')}$"
+    name = row["activation"]
+    if row["kind"] == "given":
+        return NAMES.get(name, name)
+    return f"${show(parse(name), 'latex')}$"
 
 
 def finite_width(record: Record, path: Path) -> Path:
