@@ -77,13 +77,10 @@ class Fit:
 
     def evaluate(self, metric: Loss, inputs: Array, targets: Array) -> np.ndarray:
         """A number of every run on some data, (runs,); modules are in evaluation mode."""
-
-        def one(params: Any, rest: Any) -> Array:
-            module = nnx.merge(self.graph, params, rest)
-            module.eval()
-            return metric(module, jnp.asarray(inputs), jnp.asarray(targets))
-
-        return np.asarray(jax.jit(jax.vmap(one))(self.params, self.rest))
+        found = _evaluate(
+            self.graph, metric, self.params, self.rest, jnp.asarray(inputs), jnp.asarray(targets)
+        )
+        return np.asarray(found)
 
     def accuracy(self, inputs: Array, targets: Array) -> np.ndarray:
         """Share of samples whose largest logit is that of their class, (runs,)."""
@@ -93,6 +90,20 @@ class Fit:
     def has_diverged(self) -> np.ndarray:
         """Which runs met a loss that is no finite number, (runs,)."""
         return np.asarray(~np.isfinite(self.losses).all(axis=1))
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _evaluate(
+    graph: Any, metric: Loss, params: Any, rest: Any, inputs: Array, targets: Array
+) -> Array:
+    """A number of every run; compiled once for each structure, metric and shape."""
+
+    def one(params: Any, rest: Any) -> Array:
+        module = nnx.merge(graph, params, rest)
+        module.eval()
+        return metric(module, inputs, targets)
+
+    return jax.vmap(one)(params, rest)
 
 
 def _accuracy(module: Any, inputs: Array, targets: Array) -> Array:

@@ -56,7 +56,7 @@ class BatchNorm:
     """
 
     batches: tuple[int, ...] = (8, 16, 32)
-    factors: tuple[int, ...] = (2, 4, 8)
+    factors: tuple[int, ...] = (2, 8)
     depth: int = 24
     skip: int = 4
     networks: int = 32
@@ -128,7 +128,7 @@ class Trainability:
     scales: tuple[float, ...] = (0.577, 1.0, 1.414, 2.0, 3.0)
     width: int = 32
     rate: float = 0.02
-    steps: int = 200
+    steps: int = 160
     batch: int = 32
     seeds: int = 6
     target: float = 0.5

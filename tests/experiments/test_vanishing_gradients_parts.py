@@ -375,12 +375,13 @@ def test_the_adding_problem_marks_one_number_in_each_half():
 
 def test_tasks_come_in_one_shape_and_samples_take_turns():
     data = xor(40)
-    train, test = swish_claim.shaped(data, 0.25, 100, 6)
+    train, test = swish_claim.shaped(data, 0.25, (100, 15), 6)
     assert train.inputs.shape == (100, 6)
     assert not train.inputs[:, 2:].any()
     np.testing.assert_array_equal(train.inputs[:30], train.inputs[30:60])
     np.testing.assert_allclose(train.inputs[:30, :2].std(axis=0), 1, rtol=1e-5)
-    assert len(test) == 10
+    assert len(test) == 15
+    np.testing.assert_array_equal(test.inputs[10:], test.inputs[:5])
 
 
 # --- depth --------------------------------------------------------------------------------------

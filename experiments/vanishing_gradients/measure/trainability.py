@@ -47,28 +47,27 @@ def train(
         looks_back: Whether the gradients at the start are measured.
 
     Returns:
-        Per run: "losses" (steps,), "train" and "test" accuracy after the training; and of the
-        network at the start, if asked, "log_norms" of dL/dh_l, (layers + 1,), those beyond the
-        depth those of the last one, and "change", the relative change of dL/dw by one step of
-        gradient descent.
+        Per run: "losses" (steps,) and the accuracy on the "test" data after it; if the start is
+        asked for, that on the "train" data instead, and of the network at the start "log_norms" of
+        dL/dh_l, (layers + 1,), and "change", the relative change of dL/dw by one step of gradient
+        descent.
     """
     found = trainer(sizes, names, steps, batch)(data.inputs, data.targets, seeds, choice)
-    results = {
+    if not looks_back:
+        return {"losses": found.losses, "test": found.accuracy(test.inputs, test.targets)}
+    rows = slice(0, 8 * batch)
+    norms, change = _start(sizes, names)(
+        jnp.asarray(found.seeds),
+        {name: jnp.asarray(values) for name, values in found.settings.items()},
+        jnp.asarray(data.inputs[rows]),
+        jnp.asarray(data.targets[rows]),
+    )
+    return {
         "losses": found.losses,
         "train": found.accuracy(data.inputs, data.targets),
-        "test": found.accuracy(test.inputs, test.targets),
+        "log_norms": np.asarray(norms),
+        "change": np.asarray(change),
     }
-    if looks_back:
-        rows = slice(0, 8 * batch)
-        of_runs = {name: jnp.asarray(values) for name, values in found.settings.items()}
-        norms, change = _start(sizes, names)(
-            jnp.asarray(found.seeds),
-            of_runs,
-            jnp.asarray(data.inputs[rows]),
-            jnp.asarray(data.targets[rows]),
-        )
-        results |= {"log_norms": np.asarray(norms), "change": np.asarray(change)}
-    return results
 
 
 @cache

@@ -1,6 +1,6 @@
 """C093, "swish could be better than ReLU": the same networks with both on several tasks."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -22,22 +22,25 @@ TASKS: Mapping[str, Callable[[], Dataset]] = {
 }
 
 
-def shaped(data: Dataset, share: float, samples: int, features: int) -> tuple[Dataset, Dataset]:
+def shaped(
+    data: Dataset, share: float, sizes: Sequence[int], features: int
+) -> tuple[Dataset, Dataset]:
     """Training and test part in a common shape: one program trains on all tasks.
 
-    Every feature is standardised by the training part; missing features are 0, and the training
-    samples are repeated in turn, as often as it takes.
+    Every feature is standardised by the training part; missing features are 0, and the samples of
+    a part are repeated in turn until there are as many as its size says.
     """
     train, test = data.split(share)
     shift, spread = train.inputs.mean(axis=0), train.inputs.std(axis=0)
 
-    def filled(part: Dataset) -> Dataset:
+    def filled(part: Dataset, size: int) -> Dataset:
         scaled = (part.inputs - shift) / np.where(spread > 0, spread, 1)
         wide = np.zeros((len(part), features), np.float32)
         wide[:, : scaled.shape[1]] = scaled
-        return Dataset(data.name, wide, part.targets, data.classes, data.source)
+        whole = Dataset(data.name, wide, part.targets, data.classes, data.source)
+        return whole.take(np.resize(np.arange(len(part)), size))
 
-    return filled(train).take(np.resize(np.arange(len(train)), samples)), filled(test)
+    return filled(train, sizes[0]), filled(test, sizes[1])
 
 
 def decide(config: Trainability, found: Mapping[str, np.ndarray]) -> Decided:

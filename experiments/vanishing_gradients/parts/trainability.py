@@ -38,6 +38,8 @@ PIXELS = 255.0
 HE, MOMENTUM, TEST, CLASSES = 2**0.5, 0.9, 0.2, 10
 #: Square layers of the networks on pixels and tasks.
 SHALLOW = 2
+#: Pixels of a digit.
+FEATURES = 64
 Found = Mapping[str, np.ndarray]
 
 
@@ -134,13 +136,12 @@ def pixels(config: Trainability) -> Found:
         for name, values in _train(
             config, rescaled(train, *scale), rescaled(test, *scale), choice
         ).items()
-        if name == "test"
     }
 
 
 def tasks(config: Trainability) -> Found:
     """Swish and ReLU on several tasks, all brought to the shape of digits."""
-    train, _ = standardised_digits()
+    sizes = [len(part) for part in standardised_digits()]
     choice = settings(
         config.names,
         activations=("swish", "relu"),
@@ -151,7 +152,7 @@ def tasks(config: Trainability) -> Found:
     )
     found = {}
     for name, make in swish_claim.TASKS.items():
-        data, test = swish_claim.shaped(make(), TEST, len(train), train.inputs.shape[1])
+        data, test = swish_claim.shaped(make(), TEST, sizes, FEATURES)
         found[name] = _train(config, data, test, choice, seeds=config.task_seeds)["test"]
     return found
 
@@ -190,8 +191,8 @@ def _train(
     seeds: int | None = None,
     looks_back: bool = False,
 ) -> Found:
-    """One program for all questions of one greatest depth: the other sizes are those of digits."""
-    deepest = int(max(choice["depth"]))
+    """One program for all questions: the sizes are those of digits and of the deepest network."""
+    deepest = max((*config.depths, *config.norm_depths))
     return measure.train(
         (train.inputs.shape[1], config.width, deepest, CLASSES),
         config.names,
