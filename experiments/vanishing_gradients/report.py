@@ -16,6 +16,7 @@ def numbers(run: Record) -> dict[str, Any]:
         "batch_norm": _batch_norm,
         "training": _training,
         "trainability": _trainability,
+        "memory": _memory,
     }
     found = run.results
     return {
@@ -164,6 +165,26 @@ def _trainability(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[s
         "predicted": f"{saddle['predicted']:.3f}",
         "z": signed(saddle["z"], 1),
         "z_of_control": f"{abs(saddle['z_of_control']):.0f}",
+    }
+
+
+def _memory(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Mean errors on the adding problem, a row for each cell."""
+    lengths = config["lengths"]
+    errors = {
+        (row["cell"], row["length"]): sum(row["errors"]) / len(row["errors"])
+        for row in found["rows"]
+    }
+    return {
+        **{name: str(config[name]) for name in ("units", "steps", "seeds")},
+        "lengths": [str(each) for each in lengths],
+        "measured": f"{found['measured']:.4f}",
+        "z": signed(found["z"], 1),
+        "z_of_control": f"{abs(found['z_of_control']):.0f}",
+        "table": [
+            [name, *(f"{errors[name, length]:.4f}" for length in lengths)]
+            for name in dict.fromkeys(row["cell"] for row in found["rows"])
+        ],
     }
 
 

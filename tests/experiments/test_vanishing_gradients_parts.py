@@ -440,6 +440,12 @@ def drawn() -> Record:
             Mean(10.4, 0.1), np.arange(6)[:, None] * 24.0 + 90 + np.zeros(3), rows(True), []
         ),
     ]  # fmt: skip
+    learned = [
+        {"cell": cell, "length": length, "errors": [0.1, 0.2, 0.15]}
+        for length in Config().memory.lengths
+        for cell in ("gaussian", "orthogonal", "lstm, bias 0", "lstm, bias 1")
+    ]
+    parts.append(memory.judge(Config().memory, learned, Mean(1 / 6, 1e-4)))
     outcome = join(parts)
     return Record(
         experiment="vanishing_gradients",
@@ -475,7 +481,7 @@ def test_every_number_of_the_section_is_text(drawn: Record):
         )
 
     found = report.numbers(drawn)
-    assert {"recurrent", "batch_norm", "training", "trainability", "claims"} <= set(found)
+    assert {"recurrent", "batch_norm", "training", "trainability", "memory", "claims"} <= set(found)
     assert all(isinstance(leaf, str) for leaf in leaves(found))
 
 

@@ -36,8 +36,6 @@ SADDLE_RATE, SADDLE_RUNS, SADDLE_LIMIT = 0.1, 200, 2000
 #: Largest value of a pixel.
 PIXELS = 255.0
 HE, MOMENTUM, TEST, CLASSES = 2**0.5, 0.9, 0.2, 10
-#: Square layers of the networks on pixels and tasks.
-SHALLOW = 2
 #: Pixels of a digit.
 FEATURES = 64
 Found = Mapping[str, np.ndarray]
@@ -126,7 +124,7 @@ def pixels(config: Trainability) -> Found:
     choice = settings(
         config.names,
         activations=("sigmoid",),
-        depths=(SHALLOW,),
+        depths=(1,),
         normalised=(False, True),
         rates=config.norm_rates,
     )
@@ -145,7 +143,7 @@ def tasks(config: Trainability) -> Found:
     choice = settings(
         config.names,
         activations=("swish", "relu"),
-        depths=(SHALLOW,),
+        depths=(2,),
         sigma_ws=(HE,),
         rates=config.task_rates,
         momentum=MOMENTUM,
