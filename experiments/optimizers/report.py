@@ -31,14 +31,7 @@ def numbers(run: Record) -> dict[str, Any]:
         for name, maker in makers.items()
         if name in run.results
     }
-    return {
-        **found,
-        "claims_table": {
-            "heads": ["claim", "verdict", "deciding statistic"],
-            "rows": [[c["id"], c["verdict"], c["evidence"]] for c in run.results["claims"]],
-        },
-        "status": run.status,
-    }
+    return {**found, "status": run.status}
 
 
 def line(text: str) -> str:

@@ -26,7 +26,6 @@ def numbers(run: Record) -> dict[str, Any]:
             for name, maker in makers.items()
             if name in found
         },
-        "claims": [[each["id"], each["verdict"], each["evidence"]] for each in found["claims"]],
         "parts": [[each["name"], each["status"], each["statement"]] for each in found["parts"]],
     }
 

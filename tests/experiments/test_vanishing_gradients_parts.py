@@ -481,7 +481,7 @@ def test_every_number_of_the_section_is_text(drawn: Record):
         )
 
     found = report.numbers(drawn)
-    assert {"recurrent", "batch_norm", "training", "trainability", "memory", "claims"} <= set(found)
+    assert {"recurrent", "batch_norm", "training", "trainability", "memory"} <= set(found)
     assert all(isinstance(leaf, str) for leaf in leaves(found))
 
 

@@ -10,6 +10,8 @@ from diffkit.lab.figures import MARKERS, PALETTE, figure, save
 
 NAMES = {"relu": "ReLU", "gelu": "GELU", "swish": "swish"}
 COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "black", "yellow")
+#: Shades of one colour in the phase diagram.
+SHADES = 14
 EDGE = (
     r"$\sigma_w^2 = \frac{\pi}{4}\sqrt{1+4q},\ "
     r"\sigma_b^2 = q-\frac{1}{2}\sqrt{1+4q}\,\arcsin\frac{2q}{1+2q}$"
@@ -28,10 +30,13 @@ def phase(record: Record, path: Path) -> Path:
     reach = float(np.abs(growth).max())
     with figure(1, 2, height=2.75, sharey=True) as (drawing, axes):
         for panel, name, values in zip(axes, found["activations"], growth, strict=True):
-            picture = panel.pcolormesh(
-                found["weights"], found["biases"], values, cmap="RdBu_r", vmin=-reach, vmax=reach,
-                shading="gouraud", rasterized=False,
-            )  # fmt: skip
+            picture = panel.contourf(
+                found["weights"],
+                found["biases"],
+                values,
+                levels=np.linspace(-reach, reach, 2 * SHADES),
+                cmap="RdBu_r",
+            )
             rows = [row for row in found["rows"] if row["activation"] == name]
             biases = [row["bias"] for row in rows]
             panel.plot(
