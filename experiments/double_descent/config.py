@@ -78,13 +78,13 @@ class RandomFeatures:
         20, 50, 100, 150, 200, 250, 280, 300, 320, 350, 400, 500, 700, 1000, 1700, 3000,
     )  # fmt: skip
     label_noise: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
-    pairs: int = 12
+    pairs: int = 10
     gaussian_widths: tuple[int, ...] = (50, 100, 200, 250, 350, 400, 600, 1000)
-    gaussian_pairs: int = 12
+    gaussian_pairs: int = 8
     grid_samples: tuple[int, ...] = (50, 100, 200, 400, 800)
     grid_widths: tuple[int, ...] = (25, 70, 150, 300, 600, 1500)
     grid_label_noise: float = 0.1
-    grid: int = 12
+    grid: int = 8
     block: int = 4
     seed: int = 0
 
@@ -107,13 +107,13 @@ class Trained:
     """
 
     samples: int = 60
-    widths: tuple[int, ...] = (2, 6, 9, 14, 30, 120)
+    widths: tuple[int, ...] = (2, 6, 9, 13, 30, 120)
     densities: tuple[float, ...] = (1.0, 0.3, 0.1)
     dense_width: int = 30
     label_noise: tuple[float, ...] = (0.0, 0.2)
     runs: int = 12
     steps: int = 1000
-    every: int = 20
+    every: int = 25
     learning_rate: float = 0.02
     seed: int = 0
 

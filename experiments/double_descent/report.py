@@ -2,15 +2,25 @@
 
 from typing import Any
 
+from diffkit.catalog.claims import claim
 from diffkit.lab.experiment import Record
-from diffkit.lab.wording import all_or, signed, word
+from diffkit.lab.wording import all_or, signed, with_error, word
 
 
 def numbers(run: Record) -> dict[str, Any]:
     """The numbers of every part that ran, and the claims they decide."""
-    of_parts = {"exact": _exact, "random_features": _random_features}
-    ran = {name: of(run) for name, of in of_parts.items() if name in run.results}
-    claims = [[row["id"], row["verdict"], row["evidence"]] for row in run.results["claims"]]
+    makers = {
+        "exact": _exact,
+        "ridge": _ridge,
+        "random_features": _random_features,
+        "bias_variance": _bias_variance,
+        "trained": _trained,
+    }
+    ran = {name: make(run) for name, make in makers.items() if name in run.results}
+    claims = [
+        [row["id"], claim(row["id"]).text, row["verdict"], row["evidence"]]
+        for row in run.results["claims"]
+    ]
     return {**ran, "claims": claims}
 
 
@@ -35,6 +45,61 @@ def _exact(run: Record) -> dict[str, Any]:
         "first": {"used": str(first), "error": f"{exact[first]:.3f}"},
         "second": {"used": str(second), "error": f"{exact[second]:.3f}"},
         "highest": f"{max(row['measured'] for row in rows):.2f}",
+    }
+
+
+def _ridge(run: Record) -> dict[str, Any]:
+    found, config = run.results["ridge"], run.config["ridge"]
+    rows, fit = found["rows"], found["fit"]
+    control = max(rows, key=lambda row: abs(row["z_of_control"]))
+    return {
+        "draws": str(config["draws"]),
+        "within_three": all_or(sum(abs(row["z"]) < 3 for row in rows), len(rows)),
+        "worst": signed(max((row["z"] for row in rows), key=abs), 1),
+        "rise": signed(found["largest_rise"], 1),
+        "control": {"z": signed(control["z_of_control"], 0), "used": str(control["used"])},
+        "sizes": ", ".join(str(row["samples"]) for row in found["scaling"]),
+        "measured": with_error(fit["measured"], fit["standard_error"]),
+        "expected": f"{fit['expected']:.4f}",
+        "z": signed(fit["z"], 1),
+        "z_of_control": signed(fit["z_of_control"], 1),
+    }
+
+
+def _bias_variance(run: Record) -> dict[str, Any]:
+    found, config = run.results["bias_variance"], run.config["bias_variance"]
+    rows = [*found["smoothers"], *found["gaussian"]]
+    scores = [v["z"] for row in rows for v in row.values() if isinstance(v, dict)]
+    penalised = [row for row in found["smoothers"] if "penalty" in row]
+    most = lambda chosen: signed(max((row["z_of_control"] for row in chosen), key=abs), 0)
+    return {
+        "pairs": str(config["pairs"]),
+        "points": str(config["points"]),
+        "within": all_or(sum(abs(z) < found["allowed"] for z in scores), len(scores)),
+        "allowed": f"{found['allowed']:.1f}",
+        "worst": signed(max(scores, key=abs), 1),
+        "control": {"trace": most(penalised), "noise": most(found["gaussian"])},
+    }
+
+
+def _trained(run: Record) -> dict[str, Any]:
+    found, config = run.results["trained"], run.config["trained"]
+    most = max(config["label_noise"])
+    rows = [row for row in found["rows"] if row["label_noise"] == most]
+    peak = next(row for row in rows if row["width"] == found["peak"]["width"])
+    return {
+        **{name: str(config[name]) for name in ("samples", "runs", "steps", "dense_width")},
+        "fitted": str(10 * config["samples"]),
+        "noise": f"{100 * most:g}",
+        "peak": {
+            "width": str(peak["width"]),
+            "ratio": f"{found['peak']['ratio']:.2f}",
+            "error": with_error(peak["test"], peak["test_error"]),
+        },
+        "last": {
+            "width": str(rows[-1]["width"]),
+            "error": with_error(rows[-1]["test"], rows[-1]["test_error"]),
+        },
     }
 
 

@@ -10,6 +10,9 @@ LAWS = (
     ls.under_parametrised(),
     ls.over_parametrised(),
     *ls.weak_features(),
+    ls.training_error(),
+    *ls.weak_bias(),
+    *ls.weak_variance(),
     *ls.limits(),
     ls.best_width(),
     ls.ridge(),
@@ -54,6 +57,32 @@ def test_the_exact_risk_is_the_mean_over_random_matrices(n, p, rng):
     assert abs(mean - law.at(**values)) < 4 * error
     if (n, p) == (20, 12):  # the control: the limit of many samples is not the mean
         assert abs(mean - limit.at(gamma=p / n, s2=1)) > 4 * error
+
+
+@pytest.mark.statistical
+@pytest.mark.parametrize(("n", "p"), [(20, 8), (12, 30)])
+def test_bias_and_variance_are_those_over_random_matrices(n, p, rng):
+    """Fails by chance with probability 2e-4 for each case: three tests at 4 standard errors."""
+    draws, total = 4000, 40
+    x = rng.standard_normal((draws, n, total))
+    b = np.linspace(1, 0.1, total)
+    y = x @ b + 0.5 * rng.standard_normal((draws, n))
+    found = np.zeros((draws, total))
+    found[:, :p] = np.einsum("dpn,dn->dp", np.linalg.pinv(x[:, :, :p]), y)
+    branch = 0 if p < n else 1
+    at = {"n": n, "p": p, "c2": float(np.sum(b[p:] ** 2)), "s2": 0.25}
+    at |= {} if p < n else {"b2": float(np.sum(b[:p] ** 2))}
+    bias = {k: v for k, v in at.items() if k in (("c2",) if p < n else ("n", "p", "b2", "c2"))}
+    first, second = found[::2] - b, found[1::2] - b
+    of_pairs = {
+        ls.weak_bias()[branch].at(**bias): np.sum(first * second, axis=1),
+        ls.weak_variance()[branch].at(**at): np.sum((first - second) ** 2, axis=1) / 2,
+    }
+    if p < n:
+        residuals = np.mean((y - np.einsum("dnp,dp->dn", x, found)) ** 2, axis=1)
+        of_pairs[ls.training_error().at(n=n, p=p, c2=at["c2"], s2=0.25)] = residuals
+    for expected, values in of_pairs.items():
+        assert abs(values.mean() - expected) < 4 * values.std(ddof=1) / np.sqrt(len(values))
 
 
 def test_weak_features_are_noise_to_the_others():

@@ -218,3 +218,24 @@ def test_other_refusals():
         found.module(1)
     with pytest.raises(UsageError, match="inputs and the outputs"):
         Classifier((3,), "relu", rngs=nnx.Rngs(0))
+
+
+def test_what_is_watched_is_the_module_after_as_many_steps():
+    size = lambda module: jnp.sum(module.kernel[...] ** 2)
+    sizes = {"steps": 6, "batch": 8, "loss": squared_error}
+    data, _ = linear_teacher(40, 3)
+    rule = lambda: optax.sgd(0.05)
+    trainer = Trainer(line, rule, **sizes, watch=size, every=2)
+    found = trainer(data.inputs, data.targets, seeds=(0, 1))
+    assert found.watched.shape == (2, 3)
+    plain = fit(line, data.inputs, data.targets, rule, **sizes, seeds=(0, 1))
+    np.testing.assert_allclose(found.losses, plain.losses, rtol=1e-5)
+    last = [float(size(plain.module(run))) for run in (0, 1)]
+    np.testing.assert_allclose(found.watched[:, -1], last, rtol=1e-5)
+    assert plain.watched is None
+
+
+def test_a_watch_that_does_not_divide_the_steps_is_refused():
+    trainer = Trainer(net, lambda: optax.sgd(0.1), 7, 8, watch=lambda module: 0.0, every=2)
+    with pytest.raises(UsageError, match="divisor of steps=7"):
+        trainer(XOR.inputs, XOR.targets)

@@ -44,7 +44,7 @@ def parts(record: Record, path: Path) -> Path:
         r"$b^2\frac{n}{p}(1-\frac{n}{p}) + \frac{(c^2+s^2)\,n}{p-n-1}$",
         r"$\frac{(c^2+s^2)\,p}{n-p-1}$",
     )
-    places = ((0.40, 0.97), (0.03, 0.97), (0.52, 0.97), (0.60, 0.85))
+    places = ((0.40, 0.97), (0.03, 0.97), (0.46, 0.17), (0.62, 0.60))
     with figure(2, 2, height=4.7) as (drawing, panels):
         for k, (panel, (rows, name, label)) in enumerate(zip(panels.flat, sweeps, strict=True)):
             _sweep(panel, rows, name)

@@ -13,8 +13,8 @@ from diffkit.core.errors import UsageError
 
 #: The gradient at the estimate, relative to the terms that cancel in it.
 STATIONARY = 1e-6
-#: Training sets at a time.
-BATCH = 64
+#: Training sets at a time; a number of them that it divides compiles one program, not two.
+BATCH = 50
 
 
 def training_set(

@@ -53,7 +53,7 @@ class Task:
 class Student(nnx.Module):
     """tanh(x W_1 + b_1) W_2 + b_2 with sparse weights, and its training set."""
 
-    def __init__(self, task: Task, labels: np.ndarray, rngs: nnx.Rngs):
+    def __init__(self, task: Task, images: np.ndarray, labels: np.ndarray, rngs: nnx.Rngs):
         kernel, widths = initialiser("lecun").make(), (64, task.width, CLASSES)
         keys = jax.random.split(rngs.params(), 7)
         self.kernels, self.masks, self.biases = nnx.List(), nnx.List(), nnx.List()
@@ -67,7 +67,11 @@ class Student(nnx.Module):
         rows = jax.random.permutation(keys[4], task.pool)[: task.samples]
         right = jnp.asarray(labels)[rows]
         wrong = (right + jax.random.randint(keys[5], rows.shape, 1, CLASSES)) % CLASSES
-        self.rows, self.right, self.wrong = Data(rows), Data(right), Data(wrong)
+        self.inputs, self.right, self.wrong = (
+            Data(jnp.asarray(images)[rows]),
+            Data(right),
+            Data(wrong),
+        )
         self.lot = Data(jax.random.uniform(keys[6], rows.shape))
 
     def labels(self, share: Array) -> Array:
@@ -118,17 +122,15 @@ def _digits(task: Task) -> tuple[tuple[Array, np.ndarray], ...]:
 
 
 def _trainer(task: Task, steps: int, every: int, learning_rate: float) -> Trainer:
-    (pool, labels), validation, test = _digits(task)
-    images = jnp.asarray(pool)
-
+    pool, validation, test = _digits(task)
     shares = jnp.asarray(task.label_noise)
 
-    def squared_error(module: Student, rows: Array, share: Array) -> Array:
-        labels = module.labels(share[0])[rows]
-        return _loss(module(images[module.rows[...][rows]]), labels)
+    def squared_error(module: Student, _: Array, share: Array) -> Array:
+        # the batch is the whole training set, in any order: that of the module needs no gathering
+        return _loss(module(module.inputs[...]), module.labels(share[0]))
 
     def look(module: Student) -> dict[str, Array]:
-        fitted = module(images[module.rows[...]])
+        fitted = module(module.inputs[...])
         seen = {
             "training": jax.vmap(lambda share: _loss(fitted, module.labels(share)))(shares),
             "training_wrong": jax.vmap(lambda share: _wrong(fitted, module.labels(share)))(shares),
@@ -139,7 +141,7 @@ def _trainer(task: Task, steps: int, every: int, learning_rate: float) -> Traine
             seen[f"{name}_wrong"] = _wrong(outputs, jnp.asarray(y))
         return seen
 
-    make: Callable[[nnx.Rngs], Student] = lambda rngs: Student(task, labels, rngs)
+    make: Callable[[nnx.Rngs], Student] = lambda rngs: Student(task, *pool, rngs)
     schedule = optax.cosine_decay_schedule(learning_rate, steps)
     rule = lambda: optax.adam(schedule)
     return Trainer(make, rule, steps, task.samples, squared_error, watch=look, every=every)

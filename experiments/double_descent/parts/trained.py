@@ -33,8 +33,8 @@ def check(config: Trained) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
-    if list(config.widths) != sorted(set(config.widths)) or len(config.widths) < 3:
-        raise UsageError("trained: list three or more widths in rising order")
+    if list(config.widths) != sorted(set(config.widths)) or len(config.widths) < 2:
+        raise UsageError("trained: list two or more widths in rising order")
     if list(config.densities) != sorted(set(config.densities), reverse=True):
         raise UsageError("trained: list the densities in falling order")
     if len(config.densities) < 2 or config.densities[0] != 1 or config.densities[-1] <= 0:
