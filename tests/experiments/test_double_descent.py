@@ -129,9 +129,9 @@ def test_the_claims_are_decided_by_the_errors():
 
 def test_the_report_formats_what_the_record_holds(record):
     found = report.numbers(record)
-    assert set(found) == {"exact", "claims"}
+    assert set(found) == {"exact"}
     assert found["exact"]["within_three"] == "all 5"
-    assert {row[0] for row in found["claims"]} == {"C059", "C060"}
+    assert {row["id"] for row in record.results["claims"]} == {"C059", "C060"}
 
 
 def test_an_unknown_part_is_refused(ledger):
