@@ -139,15 +139,18 @@ def test_the_exact_parts_are_those_of_hat_matrices():
 def test_a_student_has_its_share_of_wrong_labels_and_connections():
     from flax import nnx
 
-    data, task = load("digits"), training.Task(300, (0.0, 0.3), 50, density=0.4)
+    data, task = load("digits"), training.Task(300, 50)
     pool = data.inputs[:900], data.targets[:900]
-    student = training.Student(task, *pool, nnx.Rngs(jax.random.key(0)))
-    assert np.mean(student.masks[0][...]) == pytest.approx(0.4, abs=0.04)  # 4.6 standard errors
-    clean, noisy = student.labels(0.0), student.labels(0.3)
-    assert np.mean(clean != noisy) == pytest.approx(0.3, abs=0.1)  # 3.8 standard errors
-    digit = np.asarray(student.inputs[...][0])
+    clean, noisy = (
+        training.Student(task, *pool, nnx.Rngs(jax.random.key(0)), share, 0.4)
+        for share in (0.0, 0.3)
+    )
+    assert np.mean(clean.masks[0][...]) == pytest.approx(0.4, abs=0.04)  # 4.6 standard errors
+    differ = np.mean(clean.labels[...] != noisy.labels[...])
+    assert differ == pytest.approx(0.3, abs=0.1)  # 3.8 standard errors
+    digit = np.asarray(clean.inputs[...][0])
     place = int(np.flatnonzero((pool[0] == digit).all(axis=1))[0])
-    assert clean[0] == pool[1][place]
+    assert clean.labels[...][0] == pool[1][place]
 
 
 def test_a_small_run_is_judged_part_by_part(record):

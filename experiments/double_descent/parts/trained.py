@@ -48,28 +48,34 @@ def check(config: Trained) -> None:
 
 
 def run(config: Config, store: Store, progress: Progress) -> Part:
-    """One cell for each width, and for each density."""
+    """One cell for each width, and one for all densities."""
     mine = config.trained
     check(mine)
 
-    def cell(part: str, width: int, density: float) -> Found:
+    def cell(part: str, width: int, densities: Sequence[float]) -> Found:
         return measure.train(
-            measure.Task(mine.samples, mine.label_noise, width, density),
+            measure.Task(mine.samples, width),
+            label_noise=mine.label_noise,
+            densities=densities,
             seeds=range(mine.seed, mine.seed + mine.runs),
             steps=mine.steps,
             every=mine.every,
             learning_rate=mine.learning_rate,
         )
 
-    sizes = [(width, 1.0) for width in mine.widths]
-    sizes += [(mine.dense_width, d) for d in mine.densities if (mine.dense_width, d) not in sizes]
-    keys = [{"part": "trained", "width": width, "density": d} for width, d in sizes]
-    cells = dict(zip(sizes, store.map(cell, keys, progress), strict=True))
+    keys = [{"part": "trained", "width": width, "densities": [1.0]} for width in mine.widths]
+    keys.append({"part": "trained", "width": mine.dense_width, "densities": list(mine.densities)})
+    *widths, sparse = store.map(cell, keys, progress)
     return finding(
         mine,
-        [cells[width, 1.0] for width in mine.widths],
-        [cells[mine.dense_width, density] for density in mine.densities],
+        [_of_density(found, 0) for found in widths],
+        [_of_density(sparse, place) for place in range(len(mine.densities))],
     )
+
+
+def _of_density(found: Found, place: int) -> Found:
+    """Curves (label noises, runs, looks) of one density."""
+    return {name: values[:, place] for name, values in found.items()}
 
 
 def parameters(width: int) -> int:
