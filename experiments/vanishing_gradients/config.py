@@ -136,7 +136,7 @@ class Trainability:
     norm_depths: tuple[int, ...] = (2, 12)
     norm_rates: tuple[float, ...] = (0.01, 0.1, 1.0)
     task_rates: tuple[float, ...] = (0.05,)
-    task_seeds: int = 6
+    task_seeds: int = 8
     smooth_depths: tuple[int, ...] = ()
     smooth_activations: tuple[str, ...] = ("swish", "softplus", "tanh", "gelu", "elu", "relu")
     smooth_rates: tuple[float, ...] = (0.001, 0.004)
