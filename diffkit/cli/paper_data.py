@@ -32,6 +32,7 @@ def numbers(record: PaperRecord) -> dict[str, Any]:
     for name, run in record.runs.items():
         report = importlib.import_module(f"experiments.{name}.report")
         found[name] = {**report.numbers(run), "run": run_numbers(run)}
+    found["run_count"] = wording.word(len(record.runs))
     found["claims"] = claims_numbers(record.runs)
     found["runs"] = [{"name": name, **run_numbers(run)} for name, run in record.runs.items()]
     found["provenance"] = provenance(record)
