@@ -74,9 +74,7 @@ class RandomFeatures:
 
     samples: int = 300
     pool: int = 1200
-    widths: tuple[int, ...] = (
-        20, 50, 100, 150, 200, 250, 280, 300, 320, 350, 400, 500, 700, 1000, 1700, 3000,
-    )  # fmt: skip
+    widths: tuple[int, ...] = (20, 50, 100, 200, 250, 300, 350, 500, 1000, 3000)
     label_noise: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
     pairs: int = 10
     gaussian_widths: tuple[int, ...] = (50, 100, 200, 250, 350, 400, 600, 1000)

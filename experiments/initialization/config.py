@@ -69,8 +69,8 @@ class FiniteWidth:
         seed: Root of all random streams.
     """
 
-    widths: tuple[int, ...] = (8, 16, 32, 64)
-    networks: int = 10_000
+    widths: tuple[int, ...] = (8, 16, 64)
+    networks: int = 10_240
     depth: int = 10
     seed: int = 2
 
@@ -107,7 +107,7 @@ class Training:
     steps: int = 300
     batch: int = 32
     success: float = 0.2
-    depths: tuple[int, ...] = (2, 4, 8)
+    depths: tuple[int, ...] = (2, 8)
     seed: int = 0
 
 
@@ -125,7 +125,7 @@ class Minima:
         seed: Root of all random streams.
     """
 
-    widths: tuple[int, ...] = (1, 2, 3, 4, 8, 16)
+    widths: tuple[int, ...] = (1, 2, 3, 4, 8)
     starts: int = 400
     steps: int = 6000
     tolerance: float = 0.001

@@ -52,7 +52,7 @@ FULL = replace(
         depths=(2, 4, 8, 16, 32),
     ),
     phase=Phase(widths=(128, 256, 512), networks=2000),
-    finite_width=FiniteWidth(networks=100_000),
+    finite_width=FiniteWidth(widths=(8, 16, 32, 64), networks=102_400),
 )
 
 EXPERIMENT = Experiment(
