@@ -58,6 +58,8 @@ def phase(record: Record, path: Path) -> Path:
         bar = drawing.colorbar(picture, ax=axes, shrink=0.95, pad=0.015)
         bar.set_label(r"log factor of $\|g\|^2$ per layer", fontsize=8)
         bar.outline.set_visible(False)
+        quarter = np.floor(4 * reach) / 4
+        bar.set_ticks(np.arange(-quarter, quarter + 0.1, 0.25))
         drawing.suptitle("edge of erf:  " + EDGE, fontsize=8.5)
         return save(drawing, path, stamp(record))
 
@@ -80,6 +82,8 @@ def factor(record: Record, path: Path) -> Path:
             panel.set_title(title, fontsize=9)
             panel.set_xlabel("$1/n$")
             panel.legend(loc="lower left", fontsize=7)
+        # Room for the formula above the points.
+        axes[0].set_ylim(top=1.9 * tolerance)
         axes[0].set_ylabel(r"measured factor over $\chi_1$, $-1$ (%)")
         axes[0].text(
             0.97, 0.96, r"$\chi_1 = \sigma_w^2\,\mathrm{E}[\phi'(\sqrt{q^*}z)^2]$",
