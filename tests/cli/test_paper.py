@@ -108,8 +108,8 @@ def test_an_accepted_wrong_row_would_be_counted(built: Path):
 def test_the_factors_are_those_of_the_record(built: Path):
     numbers = json.loads((built / "paper/build/data.json").read_text())["vanishing_gradients"]
     run = json.loads((built / "paper/record/vanishing_gradients.json").read_text())
-    assert len(numbers["table"]) == len(run["results"]["rows"])
-    for line, row in zip(numbers["table"], run["results"]["rows"], strict=True):
+    assert len(numbers["table"]) == len(run["results"]["depth"]["rows"])
+    for line, row in zip(numbers["table"], run["results"]["depth"]["rows"], strict=True):
         # log of the printed factor, to the printed digits
         assert float(line[2]) == pytest.approx(
             2.718281828459045 ** row["factor_predicted"], abs=6e-5
@@ -164,7 +164,7 @@ def test_a_figure_older_than_its_record_fails_the_check(
 ):
     path = copied / "paper/record/vanishing_gradients.json"
     run = json.loads(path.read_text())
-    run["results"]["rows"][0]["measured"][0] += 1.0
+    run["results"]["depth"]["rows"][0]["measured"][0] += 1.0
     path.write_text(json.dumps(run))
     assert build(copied, "--check", "--from-record", "paper/record") == 1
     assert "older than its record" in capsys.readouterr().err
