@@ -18,9 +18,9 @@ class Ridge:
     """
 
     widths: tuple[int, ...] = (5, 10, 20, 35, 50, 65, 80, 100)
-    draws: int = 8000
+    draws: int = 6000
     sizes: tuple[int, ...] = (8, 12, 20, 40)
-    sizes_draws: int = 8000
+    sizes_draws: int = 6000
     sizes_noise: float = 0.1
     seed: int = 1
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.double_descent.measure import least_squares
-from experiments.double_descent.measure.least_squares import BATCH, training_set
+from experiments.double_descent.measure.least_squares import training_set
 
 Found = Mapping[str, np.ndarray]
 
@@ -88,7 +88,7 @@ def _of_smoothers(
             ),
         }
 
-    return jax.lax.map(one, numbers, batch_size=BATCH)
+    return jax.lax.map(one, numbers)
 
 
 def gaussian(
@@ -157,11 +157,11 @@ def _of_gaussian(
         return jnp.stack(estimates), jnp.stack(slopes)
 
     def one(number: jax.Array) -> dict[str, jax.Array]:
-        (first, second), slopes = jax.vmap(deviations)(2 * number + jnp.arange(2))
+        (first, second), slopes = jax.lax.map(deviations, 2 * number + jnp.arange(2))
         return {
             "bias": jnp.sum(first * second, axis=1),
             "variance": jnp.sum((first - second) ** 2, axis=1) / 2,
             "slope": jnp.max(slopes, axis=0),
         }
 
-    return jax.lax.map(one, numbers, batch_size=BATCH // 2)
+    return jax.lax.map(one, numbers)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.double_descent.measure import least_squares
-from experiments.double_descent.measure.least_squares import BATCH, training_set
+from experiments.double_descent.measure.least_squares import training_set
 
 
 def errors(
@@ -55,7 +55,7 @@ def _of_all(
     samples: int,
     widths: tuple[int, ...],
 ) -> dict[str, jax.Array]:
-    """Errors and relative gradients of all training sets, a batch at a time."""
+    """Errors and relative gradients of all training sets."""
 
     def one(number: jax.Array) -> dict[str, jax.Array]:
         x, y = training_set(key, number, signal, noise, samples)
@@ -67,4 +67,4 @@ def _of_all(
             "slope": jnp.stack([least_squares.stationarity(used, y, b) for used, b in pairs]),
         }
 
-    return jax.lax.map(one, numbers, batch_size=BATCH)
+    return jax.lax.map(one, numbers)

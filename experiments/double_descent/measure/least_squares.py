@@ -1,6 +1,10 @@
 """Training sets of a Gaussian teacher, and least squares on them by linear algebra.
 
 That an estimate is a minimiser is checked by the gradient of its loss, found by reverse mode.
+
+One training set is solved after the other.  A batch of factorisations is worse than slow: on a
+CPU each batched LAPACK call of JAX 0.10 waits for tasks in the pool of threads that runs it, and
+where as many such calls as threads are ready at once, none of them ever returns.
 """
 
 from collections.abc import Sequence
@@ -13,8 +17,6 @@ from diffkit.core.errors import UsageError
 
 #: The gradient at the estimate, relative to the terms that cancel in it.
 STATIONARY = 1e-6
-#: Training sets at a time; a number of them that it divides compiles one program, not two.
-BATCH = 50
 
 
 def training_set(

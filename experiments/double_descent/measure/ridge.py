@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from experiments.double_descent.measure import least_squares
-from experiments.double_descent.measure.least_squares import BATCH, training_set
+from experiments.double_descent.measure.least_squares import training_set
 
 
 def errors(
@@ -58,7 +58,7 @@ def _of_all(
     widths: tuple[int, ...],
     penalties: jax.Array,
 ) -> tuple[jax.Array, jax.Array]:
-    """Errors and relative gradients of all training sets, a batch at a time."""
+    """Errors and relative gradients of all training sets."""
 
     def one(number: jax.Array) -> tuple[jax.Array, jax.Array]:
         x, y = training_set(key, number, signal, noise, samples)
@@ -73,4 +73,4 @@ def _of_all(
         errors = [least_squares.test_error(b, signal, noise) for b in estimates]
         return jnp.stack(errors), jnp.stack(slopes)
 
-    return jax.lax.map(one, numbers, batch_size=BATCH)
+    return jax.lax.map(one, numbers)
