@@ -42,15 +42,17 @@ def run(config: Config, store: Store, progress: Progress) -> Outcome:
     )
 
 
+#: Numbers of cosine features of the full preset.
+ALL_WIDTHS = (
+    20, 50, 100, 150, 200, 250, 280, 300, 320, 350, 400, 500, 700, 1000, 1700, 3000,
+)  # fmt: skip
 FULL = replace(
     Config(),
     draws=40_000,
     block=4000,
     ridge=Ridge(draws=40_000, sizes_draws=40_000),
     random_features=RandomFeatures(
-        widths=(
-            20, 50, 100, 150, 200, 250, 280, 300, 320, 350, 400, 500, 700, 1000, 1700, 3000,
-        ),  # fmt: skip
+        widths=ALL_WIDTHS,
         pairs=100,
         gaussian_pairs=100,
         grid=60,
