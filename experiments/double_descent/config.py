@@ -64,6 +64,9 @@ class RandomFeatures:
         pairs: Pairs of independent training sets with their features.
         gaussian_widths: Numbers of Gaussian features, none within 20 of n.
         gaussian_pairs: Pairs with Gaussian features of the same kernel.
+        gaussian_test: Digits of the test set that these are tested with.
+        kernel_samples: Digits between which the kernel of N features is measured.
+        kernels: Draws of them with their features.
         grid_samples: Training sizes of the grid of learning curves, at most the pool.
         grid_widths: Numbers of features of that grid, none within 20 of a training size.
         grid_label_noise: Share of wrong labels of that grid.
@@ -77,8 +80,11 @@ class RandomFeatures:
     widths: tuple[int, ...] = (20, 50, 100, 200, 250, 300, 350, 500, 1000, 3000)
     label_noise: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
     pairs: int = 10
-    gaussian_widths: tuple[int, ...] = (50, 100, 200, 250, 350, 400, 600, 1000)
-    gaussian_pairs: int = 8
+    gaussian_widths: tuple[int, ...] = (50, 100, 200, 400, 600, 1000)
+    gaussian_pairs: int = 32
+    gaussian_test: int = 200
+    kernel_samples: int = 100
+    kernels: int = 200
     grid_samples: tuple[int, ...] = (50, 100, 200, 400, 800)
     grid_widths: tuple[int, ...] = (25, 70, 150, 300, 600, 1500)
     grid_label_noise: float = 0.1

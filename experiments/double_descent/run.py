@@ -54,7 +54,8 @@ FULL = replace(
     random_features=RandomFeatures(
         widths=ALL_WIDTHS,
         pairs=100,
-        gaussian_pairs=100,
+        gaussian_pairs=200,
+        kernels=2000,
         grid=60,
         block=10,
     ),

@@ -20,7 +20,8 @@ SMALL = (
     "--parts", "random_features", "--random_features.samples", "60",
     "--random_features.widths", "20,60,80,400", "--random_features.label_noise", "0,0.2",
     "--random_features.pairs", "2", "--random_features.gaussian_widths", "100,200",
-    "--random_features.gaussian_pairs", "2", "--random_features.grid_samples", "50,100",
+    "--random_features.gaussian_pairs", "2", "--random_features.kernels", "50",
+    "--random_features.kernel_samples", "20", "--random_features.grid_samples", "50,100",
     "--random_features.grid_widths", "25,150", "--random_features.grid", "2",
 )  # fmt: skip
 CONFIG = RandomFeatures()
@@ -72,12 +73,17 @@ def test_the_errors_are_those_of_numpys_least_squares(tiny, found):
             assert found["norm"][at] == pytest.approx(np.sqrt(N) * np.linalg.norm(w), rel=1e-6)
 
 
-def test_the_error_of_the_kernel_is_that_of_the_feature_products(tiny, found):
-    inputs = tiny.pool[found["rows"][1, 1]]
-    x, _ = features(tiny, found["rows"][1, 1])
-    kernel = np.exp(-np.sum((inputs[:, None] - inputs) ** 2, axis=-1) / (2 * tiny.scale**2))
-    expected = np.mean((x[:, :8] @ x[:, :8].T / 8 - kernel) ** 2)
-    assert found["kernel"][1, 1, 1] == pytest.approx(expected, rel=1e-9)
+@pytest.mark.statistical
+def test_the_error_of_the_kernel_has_its_exact_mean(tiny):
+    """Fails by chance with probability 1.3e-4: two widths at 4 standard errors."""
+    found = measure.kernels(tiny, samples=6, widths=(5, 40), repetitions=range(2000), seed=1)
+    exact, control = (
+        np.array([rule(tiny.pool[row], tiny.scale, (5, 40)) for row in found["rows"]])
+        for rule in (theory.kernel_error, theory.product_error)
+    )
+    error = np.std(found["kernel"] - exact, axis=0) / np.sqrt(2000)
+    assert np.all(np.abs((found["kernel"] - exact).mean(axis=0)) < 4 * error)
+    assert np.all(np.abs((found["kernel"] - control).mean(axis=0)) > 4 * error)
 
 
 def test_bias_and_variance_of_a_pair_add_up_to_its_mean_error(found):

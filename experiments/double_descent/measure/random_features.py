@@ -69,9 +69,8 @@ def cosine(
     Returns:
         For each pair and its two members, (pairs, 2, ...): "rows" (n,) and "labels" (L, n) of the
         training set; "squared" and "wrong", the test errors, "training", the squared error on the
-        training set, and "norm" of the coefficients, (N, L); "kernel", the mean squared error of
-        the kernel of N features over pairs of training digits, (N,).  For each pair "bias" and
-        "variance" of the predictions, (pairs, N, L), unbiased.
+        training set, and "norm" of the coefficients, (N, L).  For each pair "bias" and "variance"
+        of the predictions, (pairs, N, L), unbiased.
     """
     sizes = Sizes(samples, tuple(widths), tuple(label_noise))
     return _measured(_cosine, digits, sizes, repetitions, seed)
@@ -80,7 +79,7 @@ def cosine(
 def gaussian(
     digits: Digits, *, samples: int, widths: Sequence[int], repetitions: range, seed: int
 ) -> Mapping[str, np.ndarray]:
-    """The same with Gaussian features of the same kernel, without label noise or "kernel"."""
+    """The same with Gaussian features of the same kernel, without label noise."""
     return _measured(_gaussian, digits, Sizes(samples, tuple(widths)), repetitions, seed)
 
 
@@ -105,6 +104,18 @@ def grid(
     slopes = found.pop("slope").reshape(len(repetitions), -1)
     least_squares.require_minimisers(slopes, [(n, N) for n in samples for N in widths])
     return found
+
+
+def kernels(
+    digits: Digits, *, samples: int, widths: Sequence[int], repetitions: range, seed: int
+) -> Mapping[str, np.ndarray]:
+    """Errors of the kernel of N cosine features.
+
+    Returns:
+        "rows", the digits of each repetition, (repetitions, n), and "kernel", the mean squared
+        error over their pairs, (repetitions, N).
+    """
+    return _in_double(_of_kernels, (samples, tuple(widths)), digits, repetitions, seed)
 
 
 class Sizes(NamedTuple):
@@ -189,16 +200,32 @@ def _of_grid(
     return jax.lax.map(one, numbers)
 
 
+@partial(jax.jit, static_argnums=0)
+def _of_kernels(
+    sizes: tuple[int, tuple[int, ...]], numbers: Array, key: Array, data: Digits, scale: float
+) -> dict[str, Array]:
+    samples, widths = sizes
+
+    def one(number: Array) -> dict[str, Array]:
+        of_rows, of_features = jax.random.split(jax.random.fold_in(key, number))
+        rows = jax.random.permutation(of_rows, len(data.pool))[:samples]
+        inputs = data.pool[rows]
+        x, _ = _cosines(of_features, inputs, data.test[:1], scale, max(widths))
+        kernel = _kernel(inputs, scale)
+        off = [jnp.mean((x[:, :N] @ x[:, :N].T / N - kernel) ** 2) for N in widths]
+        return {"rows": rows, "kernel": jnp.stack(off)}
+
+    return jax.lax.map(one, numbers)
+
+
 def _cosine(key: Array, data: Digits, scale: float, sizes: Sizes) -> dict[str, Array]:
     """One training set with its cosine features."""
     of_rows, of_labels, of_features = jax.random.split(key, 3)
     rows = jax.random.permutation(of_rows, len(data.pool))[: sizes.samples]
     labels = _with_noise(of_labels, data.labels[rows], sizes.label_noise)
     x, new = _cosines(of_features, data.pool[rows], data.test, scale, max(sizes.widths))
-    kernel = _kernel(data.pool[rows], scale)
-    off = [jnp.mean((x[:, :N] @ x[:, :N].T / N - kernel) ** 2) for N in sizes.widths]
     errors = _errors(x, new, labels, data.truth, sizes.widths)
-    return {"rows": rows, "labels": labels, "kernel": jnp.stack(off), **errors}
+    return {"rows": rows, "labels": labels, **errors}
 
 
 def _gaussian(key: Array, data: Digits, scale: float, sizes: Sizes) -> dict[str, Array]:

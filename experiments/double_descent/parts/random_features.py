@@ -8,6 +8,7 @@ features were Gaussian and the first order in 1/N, must miss somewhere.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def check(config: RandomFeatures, size: int) -> None:
         UsageError: says which field, and what it may be.
     """
     n, far = config.samples, HEAVY_TAILS
-    if not 2 <= max(n, *config.grid_samples) <= config.pool < size:
+    if not 2 <= max(n, config.kernel_samples, *config.grid_samples) <= config.pool < size:
         raise UsageError(
             f"random_features: training sizes up to pool = {config.pool} of {size} digits; the "
             "rest is the test set"
@@ -58,10 +59,14 @@ def check(config: RandomFeatures, size: int) -> None:
         )
     if min(config.widths) >= n - far or max(config.widths) <= n + far:
         raise UsageError("random_features: give widths on both sides of samples")
+    if config.gaussian_test < 1:
+        raise UsageError("random_features: gaussian_test is at least 1")
     if config.label_noise[:1] != (0.0,) or not all(0 <= s < 1 for s in config.label_noise):
         raise UsageError("random_features: label_noise starts with 0 and lies in [0, 1)")
-    if min(config.pairs, config.gaussian_pairs, config.grid, config.block + 1) < 2:
-        raise UsageError("random_features: 2 or more pairs and grid repetitions, block 1 or more")
+    if min(config.pairs, config.gaussian_pairs, config.kernels, config.grid, config.block + 1) < 2:
+        raise UsageError(
+            "random_features: 2 or more pairs, kernels and repetitions of the grid, block 1 or more"
+        )
 
 
 def digits(config: RandomFeatures) -> measure.Digits:
@@ -73,52 +78,80 @@ def digits(config: RandomFeatures) -> measure.Digits:
     return measure.Digits(inputs[pool], inputs[test], data.targets[pool], data.targets[test])
 
 
+def fewer(config: RandomFeatures, data: measure.Digits) -> measure.Digits:
+    """The data that Gaussian features are tested with: all digits are drawn together there."""
+    few = config.gaussian_test
+    return replace(data, test=data.test[:few], truth=data.truth[:few])
+
+
 def run(config: Config, store: Store, progress: Progress) -> Part:
-    """Cosine features, Gaussian features and the grid, each a sweep over blocks of repetitions."""
+    """Cosine and Gaussian features, kernels and the grid: sweeps over blocks of repetitions."""
     mine = config.random_features
     check(mine, len(load("digits")))
     data = digits(mine)
 
-    def cell(part: str, what: str, first: int, last: int) -> Found:
-        at = {"repetitions": range(first, last), "seed": mine.seed}
-        if what == "grid":
-            sizes = {"samples": mine.grid_samples, "widths": mine.grid_widths}
-            return measure.grid(data, **sizes, label_noise=mine.grid_label_noise, **at)
-        if what == "gaussian":
-            return measure.gaussian(data, samples=mine.samples, widths=mine.gaussian_widths, **at)
-        return measure.cosine(
-            data, samples=mine.samples, widths=mine.widths, label_noise=mine.label_noise, **at
-        )
-
-    totals = {"cosine": mine.pairs, "gaussian": mine.gaussian_pairs, "grid": mine.grid}
+    sweeps = {
+        "cosine": (mine.pairs, mine.block),
+        "gaussian": (mine.gaussian_pairs, mine.block),
+        "kernels": (mine.kernels, mine.kernels),
+        "grid": (mine.grid, mine.block),
+    }
     keys = [
-        {"part": "random_features", "what": what, "first": k, "last": min(k + mine.block, total)}
-        for what, total in totals.items()
-        for k in range(0, total, mine.block)
+        {"part": "random_features", "what": what, "first": k, "last": min(k + block, total)}
+        for what, (total, block) in sweeps.items()
+        for k in range(0, total, block)
     ]
+
+    def cell(part: str, what: str, first: int, last: int) -> Found:
+        return _measure(mine, data, what, range(first, last))
+
     cells = store.map(cell, keys, progress)
-    cosine, gaussian, grid = (
-        _joined([c for key, c in zip(keys, cells, strict=True) if key["what"] == what])
-        for what in totals
-    )
-    return finding(mine, data, cosine, gaussian, grid)
+    found = {
+        what: _joined([c for key, c in zip(keys, cells, strict=True) if key["what"] == what])
+        for what in sweeps
+    }
+    return finding(mine, data, **found)
+
+
+def _measure(config: RandomFeatures, data: measure.Digits, what: str, repetitions: range) -> Found:
+    """A block of repetitions of one sweep."""
+    at = {"repetitions": repetitions, "seed": config.seed}
+    if what == "grid":
+        sizes = {"samples": config.grid_samples, "widths": config.grid_widths}
+        return measure.grid(data, **sizes, label_noise=config.grid_label_noise, **at)
+    if what == "gaussian":
+        sizes = {"samples": config.samples, "widths": config.gaussian_widths}
+        return measure.gaussian(fewer(config, data), **sizes, **at)
+    if what == "kernels":
+        return measure.kernels(data, samples=config.kernel_samples, widths=config.widths, **at)
+    sizes = {"samples": config.samples, "widths": config.widths}
+    return measure.cosine(data, **sizes, label_noise=config.label_noise, **at)
 
 
 def finding(
-    config: RandomFeatures, data: measure.Digits, cosine: Found, gaussian: Found, grid: Found
+    config: RandomFeatures,
+    data: measure.Digits,
+    cosine: Found,
+    gaussian: Found,
+    kernels: Found,
+    grid: Found,
 ) -> Part:
-    """Judge the three sweeps and join them."""
+    """Judge the sweeps and join them."""
     cosine_rows, curves = _against_equivalents(config.widths, data, cosine, config.label_noise)
-    gaussian_rows, _ = _against_equivalents(config.gaussian_widths, data, gaussian, (0.0,))
-    kernels = _kernels(config, data, cosine)
+    gaussian_rows, _ = _against_equivalents(
+        config.gaussian_widths, fewer(config, data), gaussian, (0.0,)
+    )
+    beyond = [row for row in gaussian_rows if row["features"] > config.samples]
+    for row in beyond:  # there the law is exact
+        row["agrees"] = abs(row["z"]) < LARGEST_Z
+    products = _kernels(config, data, kernels)
     medians = np.median(_members(cosine["squared"])[:, :, 0], axis=0)
     peak = config.widths[int(medians.argmax())]
     rows = [row for row in (*cosine_rows, *gaussian_rows) if "predicted" in row]
     wrong = [row for row in rows if not row["agrees"]]
-    astray = [row for row in kernels if abs(row["z"]) >= LARGEST_Z]
-    beyond = [row for row in gaussian_rows if row["features"] > config.samples]
+    astray = [row for row in products if abs(row["z"]) >= LARGEST_Z]
     is_blind = any(
-        all(abs(row["z_of_control"]) < LARGEST_Z for row in rows) for rows in (kernels, beyond)
+        all(abs(row["z_of_control"]) < LARGEST_Z for row in rows) for rows in (products, beyond)
     )
     is_elsewhere = config.samples in config.widths and peak != config.samples
     worst = max((row for row in cosine_rows if "miss" in row), key=lambda row: abs(row["miss"]))
@@ -126,14 +159,14 @@ def finding(
         f"on digits the largest median test error is at N = {peak} (n = {config.samples}); "
         f"{len(rows) - len(wrong)} of {len(rows)} errors agree with the curve of the kernel, with "
         f"cosine features up to {100 * worst['miss']:+.1f} % of it (N = {worst['features']}); "
-        f"{len(kernels) - len(astray)} of {len(kernels)} kernels lie within {LARGEST_Z:g} standard "
-        f"errors of their exact variance, the control is off by z = "
-        f"{max(abs(row['z_of_control']) for row in kernels):.0f}"
+        f"{len(products) - len(astray)} of {len(products)} kernels lie within {LARGEST_Z:g} "
+        f"standard errors of their exact variance, the control is off by z = "
+        f"{max(abs(row['z_of_control']) for row in products):.0f}"
     )
     results = {
         "cosine": cosine_rows,
         "gaussian": gaussian_rows,
-        "kernels": kernels,
+        "kernels": products,
         "curves": curves,
         "peak": {"at": peak, "median": float(medians.max())},
         "grid": {
@@ -223,8 +256,8 @@ def _means(found: Found, width: int, level: int) -> dict[str, float]:
 
 def _kernels(config: RandomFeatures, data: measure.Digits, found: Found) -> list[dict[str, Any]]:
     """Mean squared error of the kernel of N features against its exact value."""
-    measured = _members(found["kernel"])
-    sets = [data.pool[row] for row in _members(found["rows"])]
+    measured = found["kernel"]
+    sets = [data.pool[row] for row in found["rows"]]
     exact, control = (
         np.array([rule(inputs, data.scale, config.widths) for inputs in sets])
         for rule in (theory.kernel_error, theory.product_error)
