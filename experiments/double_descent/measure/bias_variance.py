@@ -6,6 +6,7 @@ squared bias and (f - g)^2/2 for the variance, so that pairs are independent rep
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import groupby
 
 import jax
 import jax.numpy as jnp
@@ -115,45 +116,33 @@ def gaussian(
     Raises:
         UsageError: an estimate is no minimiser (a singular draw).
     """
-    most = max(n for n, _ in sizes)
-    measured: dict[tuple[int, int], dict[str, np.ndarray]] = {}
     with jax.enable_x64(True):
         numbers = jnp.arange(pairs.start, pairs.stop)
         signal = jnp.sqrt(jnp.asarray(squares))
-        # A program for each n: XLA on a CPU runs the factorisations of one program at the same
-        # time and can hang where there are many.
-        for n in sorted({n for n, _ in sizes}):
-            widths = tuple(p for m, p in sizes if m == n)
-            found = _of_gaussian(jax.random.key(seed), numbers, signal, noise, most, n, widths)
-            columns = {name: np.asarray(values).T for name, values in found.items()}
-            for place, p in enumerate(widths):
-                measured[n, p] = {name: values[place] for name, values in columns.items()}
-    joined = {
-        name: np.stack([measured[size][name] for size in sizes], axis=1)
-        for name in ("bias", "variance", "slope")
-    }
-    least_squares.require_minimisers(joined.pop("slope"), sizes)
-    return joined
+        found = _of_gaussian(jax.random.key(seed), numbers, signal, noise, tuple(sizes))
+        measured = {name: np.asarray(values) for name, values in found.items()}
+    least_squares.require_minimisers(measured.pop("slope"), sizes)
+    return measured
 
 
-@partial(jax.jit, static_argnums=(4, 5, 6))
+@partial(jax.jit, static_argnums=4)
 def _of_gaussian(
     key: jax.Array,
     numbers: jax.Array,
     signal: jax.Array,
     noise: float,
-    most: int,
-    samples: int,
-    widths: tuple[int, ...],
+    sizes: tuple[tuple[int, int], ...],
 ) -> dict[str, jax.Array]:
+    most = max(n for n, _ in sizes)
+
     def deviations(number: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """b_hat - b of every width, (widths, D), and the relative gradients."""
+        """b_hat - b of every size, (sizes, D), and the relative gradients."""
         x, y = training_set(key, number, signal, noise, most)
-        x, y = x[:samples], y[:samples]
         estimates, slopes = [], []
-        for b in least_squares.least_norm(x, y, widths):
-            estimates.append(jnp.pad(b, (0, signal.size - b.size)) - signal)
-            slopes.append(least_squares.stationarity(x[:, : b.size], y, b))
+        for n, group in groupby(sizes, key=lambda size: size[0]):
+            for b in least_squares.least_norm(x[:n], y[:n], [p for _, p in group]):
+                estimates.append(jnp.pad(b, (0, signal.size - b.size)) - signal)
+                slopes.append(least_squares.stationarity(x[:n, : b.size], y[:n], b))
         return jnp.stack(estimates), jnp.stack(slopes)
 
     def one(number: jax.Array) -> dict[str, jax.Array]:
