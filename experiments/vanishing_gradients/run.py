@@ -63,8 +63,8 @@ FULL = Config(
         seeds=10,
         norm_depths=(2, 16),
         norm_rates=(0.01, 0.03, 0.1, 0.3, 1.0),
-        task_rates=(0.005, 0.02, 0.05, 0.1),
-        task_seeds=20,
+        task_rates=(0.01, 0.05),
+        task_seeds=12,
         smooth_depths=(2, 8, 16),
     ),
 )
