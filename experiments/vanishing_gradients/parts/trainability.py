@@ -45,7 +45,9 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
     """One cell for each question."""
     asked = config.trainability
     check(asked)
-    cells = {"sweep": sweep, "batch_norm": batch_norm, "pixels": pixels, "tasks": tasks}
+    cells = {"sweep": sweep, "batch_norm": batch_norm, "pixels": pixels}
+    if asked.task_seeds:
+        cells["tasks"] = tasks
     if asked.smooth_depths:
         cells["smooth"] = smooth
 
@@ -66,8 +68,9 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         *trainability_claims.decide(asked, rows),
         normalisation_claims.batch_norm(asked, found["batch_norm"]),
         normalisation_claims.pixels(asked, found["pixels"]),
-        swish_claim.decide(asked, found["tasks"]),
     ]
+    if "tasks" in found:
+        claims.append(swish_claim.decide(asked, found["tasks"]))
     if "smooth" in found:
         claims.append(smooth_claim.decide(asked, found["smooth"]))
     return judge(slope, found["saddle"]["steps"], rows, claims)
