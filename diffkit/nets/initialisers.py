@@ -14,6 +14,7 @@ from jax.nn.initializers import Initializer
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.suggestions import did_you_mean
+from diffkit.nets.factorisations import drawn_one_at_a_time
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def orthogonal(gain: float = 1.0) -> Initialiser:
     return Initialiser(
         "orthogonal" if gain == 1 else f"orthogonal {gain:g}",
         f"orthogonal, gain {gain:g}",
-        lambda: nnx.initializers.orthogonal(gain),
+        lambda: drawn_one_at_a_time(nnx.initializers.orthogonal(gain)),
         lambda fan_in, fan_out: gain * min(1.0, sqrt(fan_in / fan_out)),
     )
 

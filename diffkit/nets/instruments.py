@@ -14,6 +14,7 @@ from jax.experimental.sparse.linalg import lobpcg_standard
 from jax.flatten_util import ravel_pytree
 
 from diffkit.core.errors import UsageError
+from diffkit.nets import factorisations
 from diffkit.nets.mlp import Classifier, Layer
 
 #: Parameters of a loss whose whole Hessian is made: 4096^2 numbers are 128 MB in float64.
@@ -106,7 +107,7 @@ def singular_values(net: Callable[[jax.Array], jax.Array], inputs: jax.Array) ->
     >>> singular_values(net, jnp.ones((1, 4))).round(3).tolist()
     [[1.0, 1.0, 1.0, 1.0]]
     """
-    return jnp.linalg.svd(jacobians(net, inputs), compute_uv=False)
+    return jax.vmap(factorisations.singular_values)(jacobians(net, inputs))
 
 
 class Eigenvalue(NamedTuple):

@@ -15,6 +15,7 @@ from flax import nnx
 from jax.nn.initializers import Initializer
 
 from diffkit.core.errors import UsageError
+from diffkit.nets.factorisations import drawn_one_at_a_time, singular_values, spectral_radius
 from diffkit.nets.mlp import Activation, activation
 
 Cell = nnx.SimpleCell | nnx.OptimizedLSTMCell
@@ -23,7 +24,7 @@ Cell = nnx.SimpleCell | nnx.OptimizedLSTMCell
 def orthogonal_of_radius(radius: float) -> Initializer:
     """A random orthogonal matrix times the radius: every power keeps the shape of its spectrum."""
     _require_positive(radius, "radius")
-    return nnx.initializers.orthogonal(radius)
+    return drawn_one_at_a_time(nnx.initializers.orthogonal(radius))
 
 
 def gaussian_of_radius(radius: float) -> Initializer:
@@ -35,7 +36,7 @@ def gaussian_of_radius(radius: float) -> Initializer:
 
     def make(key: jax.Array, shape: tuple[int, int], dtype: Any = None) -> jax.Array:
         matrix = jax.random.normal(key, shape, dtype)
-        return matrix * (radius / jnp.abs(jnp.linalg.eigvals(matrix)).max()).astype(matrix.dtype)
+        return matrix * (radius / spectral_radius(matrix)).astype(matrix.dtype)
 
     return make
 
@@ -96,7 +97,7 @@ def lstm_cell(
         inputs,
         units,
         bias_init=_gate_biases(forget_bias, chrono),
-        recurrent_kernel_init=recurrent or nnx.initializers.orthogonal(),
+        recurrent_kernel_init=recurrent or orthogonal_of_radius(1.0),
         param_dtype=jnp.result_type(float),
         rngs=rngs,
     )
@@ -175,7 +176,7 @@ def sensitivities(cell: nnx.SimpleCell, inputs: jax.Array) -> jax.Array:
         h, x = step
         pull = jax.vjp(lambda h: cell(h, x)[0], h)[1]
         product = jax.vmap(lambda row: pull(row)[0])(product)
-        values = jnp.linalg.svd(product, compute_uv=False)
+        values = singular_values(product)
         return product, jnp.stack([values[0], jnp.sqrt(jnp.mean(values**2))])
 
     eye = jnp.eye(cell.hidden_features, dtype=states.dtype)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from diffkit.nets.factorisations import singular_values
 from diffkit.nets.recurrent import (
     cell_path,
     gaussian_of_radius,
@@ -69,7 +70,7 @@ def _plain(
         cell = plain_cell(inputs, units, make, activation, rngs=nnx.Rngs(of_weights))
         cell.dense_h.kernel[...] = radius * cell.dense_h.kernel[...]
         read = jax.random.normal(of_inputs, (length, inputs))
-        return sensitivities(cell, read), jnp.linalg.norm(cell.dense_h.kernel[...], ord=2)
+        return sensitivities(cell, read), singular_values(cell.dense_h.kernel[...])[0]
 
     return jax.vmap(jax.vmap(one, (None, 0)), (0, None))(radii, keys)
 
