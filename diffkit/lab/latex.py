@@ -112,7 +112,7 @@ def laws(entries: Sequence[Mapping[str, Any]], label: str) -> str:
 def mathematics(text: str) -> str:
     r"""A formula, its comparisons spelt as TeX does.
 
-    >>> print(mathematics("R = 1 \quad (p <= n)"))
+    >>> print(mathematics(r"R = 1 \quad (p <= n)"))
     R = 1 \quad (p \leq n)
     """
     return text.replace("<=", r"\leq").replace(">=", r"\geq")
