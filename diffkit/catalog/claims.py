@@ -12,7 +12,7 @@ from pathlib import Path
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.suggestions import did_you_mean
 
-FILE = Path(__file__).parent / "lectures" / "claims.toml"
+FILE = Path(__file__).parent / "claims.toml"
 _PLACE = re.compile(r"\d{3}:\d+(-\d+)?(,\d+(-\d+)?)*")
 
 

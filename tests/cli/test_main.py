@@ -321,8 +321,8 @@ def test_help_after_an_experiment_shows_its_fields_with_the_values_of_the_preset
     assert main(["run", "double_descent", "--preset", "full", "--noise", "0.25", "-h"]) == 0
     page = capsys.readouterr().out
     assert "usage: diffkit run double_descent" in page
-    assert re.search(r"--draws INT .*\(default:\s+40000\)", page, re.DOTALL)  # quick has 4000
-    assert re.search(r"--noise FLOAT .*\(default:\s+0\.25\)", page, re.DOTALL)
+    assert re.search(r"--draws INT\s.*\(default:\s+40000\)", page, re.DOTALL)  # quick has 4000
+    assert re.search(r"--noise FLOAT\s.*\(default:\s+0\.25\)", page, re.DOTALL)
     assert main(["sweep", "double_descent", "--help"]) == 0
     assert "usage: diffkit sweep double_descent" in capsys.readouterr().out
 
