@@ -30,6 +30,30 @@ def z_score(estimate: float, expected: float, error: float) -> float:
     return difference / error
 
 
+def at_zero(
+    x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], errors: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Value and standard error at x = 0 of the lines through points, weighted by 1/errors^2.
+
+    Args:
+        x: Places, (points,), two or more different ones.
+        y: Measured values, (points, ...).
+        errors: Their standard errors, (points, ...), > 0.
+
+    >>> value, error = at_zero(np.array([1.0, 2.0]), np.array([3.0, 5.0]), np.array([1.0, 1.0]))
+    >>> float(value)
+    1.0
+    """
+    weights = 1 / errors**2
+    x = x.reshape(-1, *[1] * (y.ndim - 1))
+    total, first, second = (np.sum(weights * x**power, axis=0) for power in range(3))
+    determinant = total * second - first**2
+    value = (
+        second * np.sum(weights * y, axis=0) - first * np.sum(weights * x * y, axis=0)
+    ) / determinant
+    return value, np.sqrt(second / determinant)
+
+
 def normal_quantile(probability: float) -> float:
     r"""Return the z with $\Phi(z) = p$, 0 < p < 1.
 

@@ -23,6 +23,8 @@ _e = sp.Symbol("e", positive=True)
 ASSUMES = "h_{l+1} = W relu(h_l), W_ij ~ N(0, 2/n) independent, L layers of width n"
 SOURCE = "Hanin and Nica (2018), arXiv:1812.05994"
 _HALF = sp.Rational(1, 2)
+#: E s^2 of one layer.
+LAYER = 1 + 5 / n
 _MOMENTS = (
     Line("E[relu(g)^2]", sp.Integral(x**2 * DENSITY.subs(q, 1), (x, 0, sp.oo)), _HALF),
     Line("E[relu(g)^4]", sp.Integral(x**4 * DENSITY.subs(q, 1), (x, 0, sp.oo)), 3 * _HALF),
@@ -35,16 +37,15 @@ def second_moment() -> Law:
     >>> second_moment().at(n=10, L=2)
     2.25
     """
-    layer = 1 + 5 / n
     line = Line(
         "E s^2: n equal and n (n - 1) different pairs",
         (2 / n) ** 2 * (n * 3 * _HALF + n * (n - 1) * _HALF**2),
-        layer,
+        LAYER,
     )
     return Law(
         "second moment of |x_L|^2/|x_0|^2",
         sp.Symbol("M_2"),
-        layer**L,
+        LAYER**L,
         "",
         (*_MOMENTS, line),
         ASSUMES,
@@ -87,7 +88,7 @@ def drift_of_the_log() -> Law:
             sp.Limit((sp.log(1 + u) - u + u**2 / 2) / u**2, u, 0),
             sp.Integer(0),
         ),
-        Line("variance of s", second_moment_factor() - 1, 5 / n, sp.Symbol("E[s^2]") - 1),
+        Line("variance of s", LAYER - 1, 5 / n, sp.Symbol("E[s^2]") - 1),
     )
     return Law(
         "mean of log |x_L|^2/|x_0|^2",
@@ -98,11 +99,6 @@ def drift_of_the_log() -> Law:
         ASSUMES,
         SOURCE,
     )
-
-
-def second_moment_factor() -> sp.Expr:
-    """1 + 5/n, the second moment of one layer's factor."""
-    return 1 + 5 / n
 
 
 @cache

@@ -75,6 +75,11 @@ class FiniteWidth:
     seed: int = 2
 
 
+def networks(asked: Factor | Phase | FiniteWidth, width: int) -> int:
+    """Fewer networks where they are wider: their scatter is smaller in the same proportion."""
+    return asked.networks * min(asked.widths) // width
+
+
 @dataclass(frozen=True)
 class Training:
     """Deep networks on scikit-learn's digits from different initialisations.

@@ -8,7 +8,7 @@ import numpy as np
 
 from diffkit.lab.outcome import ClaimVerdict
 from diffkit.lab.wording import signed
-from diffkit.numeric.statistics import standard_error, z_score
+from diffkit.numeric.statistics import at_zero, standard_error, z_score
 
 LARGEST_Z = 3.0
 
@@ -49,7 +49,7 @@ def mean(samples: Any) -> Mean:
     """The mean of one number for each repetition.
 
     >>> mean([1.0, 2.0, 3.0])
-    Mean(value=2.0, error=0.5773502691896257)
+    Mean(value=2.0, error=0.5773502691896258)
     """
     values = np.asarray(samples, float)
     return Mean(float(values.mean()), float(standard_error(values)))
@@ -61,11 +61,9 @@ def intercept(x: Sequence[float], means: Sequence[Mean]) -> Mean:
     >>> intercept([1.0, 2.0], [Mean(3.0, 1.0), Mean(5.0, 1.0)]).value
     1.0
     """
-    design = np.column_stack([np.ones(len(x)), x])
-    weights = 1 / np.array([each.error for each in means]) ** 2
-    covariance = np.linalg.inv(design.T @ (weights[:, None] * design))
-    line = covariance @ design.T @ (weights * [each.value for each in means])
-    return Mean(float(line[0]), float(np.sqrt(covariance[0, 0])))
+    values, errors = np.array([(each.value, each.error) for each in means]).T
+    value, error = at_zero(np.asarray(x, float), values, errors)
+    return Mean(float(value), float(error))
 
 
 def verdict_of(holds: Sequence[bool]) -> ClaimVerdict:

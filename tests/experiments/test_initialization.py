@@ -11,9 +11,9 @@ import pytest
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.lab.experiment import Record, execute, load
+from diffkit.numeric.statistics import at_zero
 from experiments.initialization import config as configs
 from experiments.initialization import run as experiment
-from experiments.initialization.extrapolation import at_zero
 from experiments.initialization.figures import FIGURES
 from experiments.initialization.measure import finite_width as tangents
 from experiments.initialization.measure import minima as descents

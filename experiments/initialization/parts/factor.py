@@ -13,8 +13,8 @@ from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.mlp import activation
-from experiments.initialization.config import Config, Factor
-from experiments.initialization.extrapolation import at_zero
+from diffkit.numeric.statistics import at_zero
+from experiments.initialization.config import Config, Factor, networks
 from experiments.initialization.measure.propagation import Activation, log_gradients, rows_of
 from experiments.initialization.theory import propagation as theory
 
@@ -55,11 +55,6 @@ def check(asked: Factor) -> None:
         raise UsageError("factor.widths needs two or more different widths to extrapolate from")
     if asked.networks * min(asked.widths) < 2 * max(asked.widths) or asked.depth < 2:
         raise UsageError("factor needs a depth of 2 or more and two networks of the largest width")
-
-
-def networks(asked: Factor, width: int) -> int:
-    """Fewer networks where they are wider: their scatter is smaller in the same proportion."""
-    return asked.networks * min(asked.widths) // width
 
 
 def predictions(asked: Factor) -> list[dict[str, Any]]:

@@ -10,7 +10,8 @@ from diffkit.core.errors import UsageError
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.initialization.config import Config, FiniteWidth
+from diffkit.numeric.statistics import standard_error, z_score
+from experiments.initialization.config import Config, FiniteWidth, networks
 from experiments.initialization.measure.finite_width import log_tangents
 from experiments.initialization.theory import finite_width as theory
 
@@ -42,11 +43,6 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
     return part_of(asked, rows)
 
 
-def networks(asked: FiniteWidth, width: int) -> int:
-    """Fewer networks where they are wider."""
-    return asked.networks * min(asked.widths) // width
-
-
 def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
     """Three statistics of one width in standard errors, and the control's."""
     deep = logs[:, 1][np.isfinite(logs[:, 1])]
@@ -69,16 +65,16 @@ def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
         "predicted_second_moment": theory.second_moment(width, SHALLOW),
         "z": {
             "mean": float((deep.mean() - mean) / error),
-            "variance": z_score(squares, variance),
-            "second moment": z_score(seconds, theory.second_moment(width, SHALLOW)),
+            "variance": distance(squares, variance),
+            "second moment": distance(seconds, theory.second_moment(width, SHALLOW)),
         },
         "z_of_control": float((deep.mean() - first_order) / error),
     }
 
 
-def z_score(values: np.ndarray, expected: float) -> float:
-    """Distance of a mean from what is expected, in standard errors."""
-    return float((values.mean() - expected) / (values.std(ddof=1) / sqrt(values.size)))
+def distance(values: np.ndarray, expected: float) -> float:
+    """Of a mean from what is expected, in standard errors."""
+    return z_score(float(values.mean()), expected, float(standard_error(values)))
 
 
 def part_of(asked: FiniteWidth, rows: Sequence[Mapping[str, Any]]) -> Part:

@@ -12,8 +12,8 @@ from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.mlp import activation
-from experiments.initialization.config import Config, Phase
-from experiments.initialization.extrapolation import at_zero
+from diffkit.numeric.statistics import at_zero
+from experiments.initialization.config import Config, Phase, networks
 from experiments.initialization.measure.propagation import Rows, log_gradients
 from experiments.initialization.theory import propagation as theory
 
@@ -63,11 +63,6 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         for j, bias in enumerate(asked.biases)
     ]
     return part_of(asked, found, value)
-
-
-def networks(asked: Phase, width: int) -> int:
-    """Fewer networks where they are wider: their scatter is smaller in the same proportion."""
-    return asked.networks * min(asked.widths) // width
 
 
 def block(asked: Phase, width: int) -> int:
