@@ -51,6 +51,14 @@ def key(seed: int):
     return jax.random.key(seed)
 
 
+@pytest.fixture(autouse=True)
+def precision_of_balls():
+    """Flint's precision is global: a test that left it changed would change later answers."""
+    yield
+    flint = sys.modules.get("flint")
+    assert flint is None or flint.ctx.prec == 53, "the test leaves flint.ctx.prec changed"
+
+
 def has_accelerator() -> bool:
     """Whether JAX finds a device other than the CPU."""
     if importlib.util.find_spec("jax") is None:

@@ -304,8 +304,14 @@ def display(enclosure: Enclosure | None) -> str:
 
 
 def _holds(enclosure: Enclosure, guess: Fraction) -> bool:
+    # In exact arithmetic: a quotient of balls would depend on flint's global precision.
     ball: Any = enclosure.ball
-    return bool(ball.contains(balls.arb(guess.numerator) / guess.denominator))
+    return ball.is_finite() and abs(_exactly(ball.mid()) - guess) <= _exactly(ball.rad())
+
+
+def _exactly(ball: Any) -> Fraction:
+    mantissa, exponent = ball.man_exp()
+    return Fraction(int(mantissa)) * Fraction(2) ** int(exponent)
 
 
 def where(point: Mapping[str, Any]) -> str:

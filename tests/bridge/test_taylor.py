@@ -258,9 +258,18 @@ def test_solvers_and_loops_have_the_derivatives_of_what_they_compute(name):
         assert worst(series(at), function, at) < 5e-14
 
 
+@pytest.fixture
+def flint_context():
+    """Flint's precision and length of series, which are global, put back after the test."""
+    before = flint.ctx.prec, flint.ctx.cap
+    flint.ctx.prec, flint.ctx.cap = 200, 16
+    yield
+    flint.ctx.prec, flint.ctx.cap = before
+
+
+@pytest.mark.usefixtures("flint_context")
 def test_the_inverse_agrees_with_a_rigorous_series():
     """(1 + t + a)^-1 through flint's balls: [[x, 1], [1, 3]]^-1 has 3/(3x - 1) in a corner."""
-    flint.ctx.prec, flint.ctx.cap = 200, 9
     ball = 3 / (3 * flint.arb_series([flint.arb(1.25), 1]) - 1)
     found = taylor(lambda x: jnp.linalg.inv(jnp.array([[x, 1.0], [1.0, 3.0]]))[0, 0], 8)(1.25)
     for k in range(9):
@@ -275,11 +284,11 @@ def network(x, w, b, v):
 
 
 @pytest.mark.parametrize("n", [2, 5, 8, 10, 12])
+@pytest.mark.usefixtures("flint_context")
 def test_a_network_is_accurate_to_1e_13_of_its_local_scale(n, rng):
     w, b, v = rng.normal(size=(3, 16))
     points = np.linspace(-6, 6, 121)
     found = jax.jit(jax.vmap(nth(network, n), (0, None, None, None)))(points, w, b, v)
-    flint.ctx.prec, flint.ctx.cap = 200, n + 1
 
     def exact(point: float) -> float:
         x = flint.arb_series([flint.arb(point), 1])
