@@ -10,12 +10,12 @@ from flax import nnx
 from scipy import special
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import Mean
 from diffkit.lab.config import as_dict
 from diffkit.lab.experiment import Record, execute
 from diffkit.lab.outcome import join
 from diffkit.problems.synthetic import xor
 from experiments.vanishing_gradients import figures, report
-from experiments.vanishing_gradients.comparison import Mean, intercept, mean, verdict_of
 from experiments.vanishing_gradients.config import BatchNorm, Config, Recurrent, Training
 from experiments.vanishing_gradients.measure import adaptable, trainability
 from experiments.vanishing_gradients.measure.memory import adding
@@ -44,35 +44,6 @@ SMALL = (
     "--training.width 8 --training.layers 2 --training.samples 32 --training.batch 8 "
     "--training.moments 0,4 --training.networks 2 --training.activations tanh"
 ).split()
-
-
-# --- statistics ---------------------------------------------------------------------------------
-
-
-def test_an_intercept_with_equal_errors_is_that_of_least_squares(rng):
-    x = [0.1, 0.2, 0.4, 0.5]
-    y = rng.normal(size=4)
-    found = intercept(x, [Mean(value, 0.3) for value in y])
-    line, covariance = np.polyfit(x, y, 1, cov="unscaled")
-    assert found.value == pytest.approx(line[1], rel=1e-9)
-    assert found.error == pytest.approx(0.3 * np.sqrt(covariance[1, 1]), rel=1e-9)
-
-
-def test_a_precise_point_moves_the_intercept_more():
-    near = intercept([1.0, 2.0, 3.0], [Mean(0.0, 1e-6), Mean(1.0, 1e-6), Mean(9.0, 1.0)])
-    assert near.value == pytest.approx(-1.0, abs=1e-3)
-
-
-def test_a_mean_without_scatter_is_infinitely_far_from_another_number():
-    same = mean([2.0, 2.0, 2.0])
-    assert same.z(2.0) == 0
-    assert same.exceeds(1.9)
-    assert same.is_below(2.1)
-    assert [verdict_of(each) for each in ([True], [True, False], [False])] == [
-        "confirmed",
-        "mixed",
-        "refuted",
-    ]
 
 
 # --- recurrent ----------------------------------------------------------------------------------

@@ -13,14 +13,13 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, Mean, paired, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import critical_z, standard_error, two_sided_p
-from experiments.double_descent.comparison import LARGEST_Z, Difference, paired, z_of
 from experiments.double_descent.config import Config
 from experiments.double_descent.measure import bias_variance as measure
-from experiments.double_descent.parts.digits_claims import verdict_of
 from experiments.double_descent.parts.exact import HEAVY_TAILS
 from experiments.double_descent.theory import bias_variance as theory
 from experiments.double_descent.theory import exact
@@ -165,9 +164,11 @@ def _rows(
                 "measured": float(values.mean()),
                 "standard_error": float(standard_error(values)),
                 "exact": expected[name],
-                "z": z_of(values, expected[name]),
+                "z": paired(values, expected[name]).z(),
             }
-        rows.append({**row, "z_of_control": z_of(found["variance"][:, k], expected["control"])})
+        rows.append(
+            {**row, "z_of_control": paired(found["variance"][:, k], expected["control"]).z()}
+        )
     return rows
 
 
@@ -191,12 +192,12 @@ def claims(config: Config, smoothers: Found, gaussian: Found) -> list[Decided]:
     ]
 
 
-def _steps(values: np.ndarray) -> list[Difference]:
+def _steps(values: np.ndarray) -> list[Mean]:
     """Each column less the one before it."""
     return [paired(b, a) for a, b in pairwise(values.T)]
 
 
-def _ends(values: np.ndarray) -> Difference:
+def _ends(values: np.ndarray) -> Mean:
     """The last column less the first."""
     return paired(values[:, -1], values[:, 0])
 
@@ -204,7 +205,7 @@ def _ends(values: np.ndarray) -> Difference:
 def _simple_and_flexible(polynomials: Found, features: Found) -> Decided:
     """C044: simple models have high bias and low variance, flexible ones the opposite."""
     ends = [(_ends(found["bias"]), _ends(found["variance"])) for found in (polynomials, features)]
-    holds = [ok for bias, variance in ends for ok in (bias.is_fall, variance.is_rise)]
+    holds = [ok for bias, variance in ends for ok in (bias.is_below(), variance.exceeds())]
     texts = [f"bias² {bias}, variance {variance}" for bias, variance in ends]
     return Decided(
         "C044",
@@ -219,8 +220,8 @@ def _variance_of_width(widths: Sequence[int], samples: int, variance: np.ndarray
     many = [k for k, p in enumerate(widths) if p > samples]
     before, beyond = _ends(variance[:, few]), _ends(variance[:, many])
     steps = _steps(variance)
-    verdict = "confirmed" if all(step.is_rise for step in steps) else "undecided"
-    if any(step.is_fall for step in steps):
+    verdict = "confirmed" if all(step.exceeds() for step in steps) else "undecided"
+    if any(step.is_below() for step in steps):
         verdict = "refuted"
     return Decided(
         "C045",
@@ -243,7 +244,7 @@ def _bias_of_width(
     }
     ends = {name: _ends(values) for name, values in sweeps.items()}
     holds = [
-        ends[name].is_fall and not any(step.is_rise for step in _steps(values))
+        ends[name].is_below() and not any(step.exceeds() for step in _steps(values))
         for name, values in sweeps.items()
     ]
     return Decided(
@@ -260,7 +261,7 @@ def _variance_of_data(sizes_: Sequence[int], used: int, variance: np.ndarray) ->
     before, beyond = _ends(variance[:, less]), _ends(variance[:, more])
     return Decided(
         "C047",
-        verdict_of([before.is_fall, beyond.is_fall]),
+        verdict_of([before.is_below(), beyond.is_below()]),
         f"with p = {used} features the variance changes by {before} from n = {sizes_[less[0]]} to "
         f"{sizes_[less[-1]]}, and by {beyond} from {sizes_[more[0]]} to {sizes_[more[-1]]}",
     )

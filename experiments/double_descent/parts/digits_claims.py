@@ -3,13 +3,13 @@
 A network whose first layer is random and stays: the widths are its hidden units.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
 
-from diffkit.lab.outcome import ClaimVerdict, Decided
-from experiments.double_descent.comparison import Difference, paired
+from diffkit.lab.comparison import Mean, paired, verdict_of
+from diffkit.lab.outcome import Decided
 from experiments.double_descent.config import RandomFeatures
 
 #: A squared training error of one-hot targets below this is rounding.
@@ -37,13 +37,6 @@ def decide(
     ]
 
 
-def verdict_of(holds: Sequence[bool]) -> ClaimVerdict:
-    """Confirmed where every part of a claim holds, refuted where none does."""
-    if all(holds):
-        return "confirmed"
-    return "mixed" if any(holds) else "refuted"
-
-
 def _training(config: RandomFeatures, squared: np.ndarray, training: np.ndarray) -> Decided:
     """C055: the training error gets as low as one wants, and says nothing of the test error."""
     widest = float(training[:, -1].max())
@@ -53,10 +46,10 @@ def _training(config: RandomFeatures, squared: np.ndarray, training: np.ndarray)
     is_low = widest < ZERO and all(a >= b for a, b in pairwise(training.mean(axis=0)) if a > ZERO)
     return Decided(
         "C055",
-        verdict_of([is_low, spread.is_rise or spread.is_fall]),
+        verdict_of([is_low, spread.exceeds() or spread.is_below()]),
         f"the training error falls with every width and is {widest:.0e} at N = "
         f"{config.widths[-1]}; among widths that all fit the training set the test error runs "
-        f"from {means.max():.2f} to {means.min():.2f} (z = {spread.z:.1f})",
+        f"from {means.max():.2f} to {means.min():.2f} (z = {spread.z():.1f})",
     )
 
 
@@ -66,14 +59,14 @@ def _many_parameters(config: RandomFeatures, squared: np.ndarray) -> Decided:
     The best of fewer features than samples is chosen by the data that decide, which favours it.
     """
     few = [k for k, N in enumerate(config.widths) if config.samples > N]
-    gains: dict[float, Difference] = {}
+    gains: dict[float, Mean] = {}
     for level, share in enumerate(config.label_noise):
         best = few[int(squared[:, few, level].mean(axis=0).argmin())]
         gains[share] = paired(squared[:, best, level], squared[:, -1, level])
     steps = ", ".join(f"{100 * share:g} %: {gain}" for share, gain in gains.items())
     return Decided(
         "C058",
-        verdict_of([gain.is_rise for gain in gains.values()]),
+        verdict_of([gain.exceeds() for gain in gains.values()]),
         f"test error of the best N < n less that at N = {config.widths[-1]}, by share of wrong "
         f"labels: {steps}",
     )
@@ -96,7 +89,7 @@ def _complex_networks(config: RandomFeatures, squared: np.ndarray, training: np.
     beyond = paired(gap[:, at_least, many[-1]], gap[:, at_least, many[0]])
     return Decided(
         "C102",
-        verdict_of([data.is_rise, before.is_rise, beyond.is_rise]),
+        verdict_of([data.exceeds(), before.exceeds(), beyond.exceeds()]),
         f"with {sizes[at_least]} samples the test error at N = {widths[-1]} less the best "
         f"smaller is {data}; the gap of test and training error changes by {before} from N = "
         f"{widths[few[0]]} to {widths[few[-1]]} with {sizes[at_most]} samples, by {beyond} from N "
@@ -114,8 +107,8 @@ def _better_solutions(config: RandomFeatures, squared: np.ndarray) -> Decided:
     most = int(np.argmax(sizes))
     does = {}
     for k, N in enumerate(widths[1:], 1):
-        needs = [paired(squared[:, i, k], squared[:, i, 0]).is_rise for i in range(len(sizes))]
-        better = paired(squared[:, most, k], squared[:, most, 0]).is_fall
+        needs = [paired(squared[:, i, k], squared[:, i, 0]).exceeds() for i in range(len(sizes))]
+        better = paired(squared[:, most, k], squared[:, most, 0]).is_below()
         does[N] = any(needs[:most]) and better
     yes = [str(N) for N, holds in does.items() if holds]
     no = [str(N) for N, holds in does.items() if not holds]

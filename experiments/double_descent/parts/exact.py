@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, paired
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import standard_error
-from experiments.double_descent.comparison import LARGEST_Z, paired
 from experiments.double_descent.config import Config
 from experiments.double_descent.measure import exact as measure
 from experiments.double_descent.theory import exact as theory
@@ -164,11 +164,11 @@ def _double_descent(config: Config, squares: np.ndarray, test: np.ndarray) -> De
         "rise": paired(column[few[-1]], column[first]),
         "second fall": paired(column[many[0]], column[second]),
     }
-    if all(turn.is_rise for turn in turns.values()):
+    if all(turn.exceeds() for turn in turns.values()):
         verdict = "confirmed"
     else:
-        verdict = "refuted" if any(turn.is_fall for turn in turns.values()) else "undecided"
-    steps = ", ".join(f"{name} z = {turn.z:.0f}" for name, turn in turns.items())
+        verdict = "refuted" if any(turn.is_below() for turn in turns.values()) else "undecided"
+    steps = ", ".join(f"{name} z = {turn.z():.0f}" for name, turn in turns.items())
     below = paired(column[second], column[first])
     return Decided(
         "C060",

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, paired
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import standard_error
 from diffkit.problems.load import load
-from experiments.double_descent.comparison import LARGEST_Z, paired, z_of
 from experiments.double_descent.config import Config, RandomFeatures
 from experiments.double_descent.measure import random_features as measure
 from experiments.double_descent.parts import digits_claims
@@ -237,10 +237,10 @@ def _judge(
     return {
         **row,
         "predicted": mean,
-        "z": off.z,
-        "miss": off.mean / mean,
-        "z_of_control": z_of(measured, control),
-        "agrees": abs(off.mean) < LARGEST_Z * off.error + ALLOWED * mean,
+        "z": off.z(),
+        "miss": off.value / mean,
+        "z_of_control": paired(measured, control).z(),
+        "agrees": abs(off.value) < LARGEST_Z * off.error + ALLOWED * mean,
     }
 
 
@@ -269,8 +269,8 @@ def _kernels(config: RandomFeatures, data: measure.Digits, found: Found) -> list
             "standard_error": float(standard_error(measured[:, k] - exact[:, k])),
             "exact": float(exact[:, k].mean()),
             "control": float(control[:, k].mean()),
-            "z": z_of(measured[:, k], exact[:, k]),
-            "z_of_control": z_of(measured[:, k], control[:, k]),
+            "z": paired(measured[:, k], exact[:, k]).z(),
+            "z_of_control": paired(measured[:, k], control[:, k]).z(),
         }
         for k, N in enumerate(config.widths)
     ]

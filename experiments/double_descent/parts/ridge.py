@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, paired
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import standard_error
-from experiments.double_descent.comparison import LARGEST_Z, paired
 from experiments.double_descent.config import Config
 from experiments.double_descent.measure import ridge as measure
 from experiments.double_descent.theory import exact
@@ -82,7 +82,9 @@ def finding(
     ]
     fit = extrapolate(scaling)
     steps = [paired(widths[:, k + 1], widths[:, k]) for k in range(len(mine.widths) - 1)]
-    rises = [pair for pair, step in zip(pairwise(mine.widths), steps, strict=True) if step.is_rise]
+    rises = [
+        pair for pair, step in zip(pairwise(mine.widths), steps, strict=True) if step.exceeds()
+    ]
     worst = max(rows, key=lambda row: abs(row["z"]))
     control = max(rows, key=lambda row: abs(row["z_of_control"]))
     misses = abs(worst["z"]) >= LARGEST_Z or abs(fit["z"]) >= LARGEST_Z or bool(rises)
@@ -100,7 +102,7 @@ def finding(
         "rows": rows,
         "scaling": scaling,
         "fit": fit,
-        "largest_rise": max(step.z for step in steps),
+        "largest_rise": max(step.z() for step in steps),
         "curves": {
             "used": drawn,
             "ridge": [theory.test_error(config.samples, p, squares, config.noise) for p in drawn],

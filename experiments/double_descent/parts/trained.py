@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import paired
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import standard_error
 from diffkit.problems.load import load
-from experiments.double_descent.comparison import paired
 from experiments.double_descent.config import Config, Trained
 from experiments.double_descent.measure import trained as measure
 from experiments.double_descent.parts import training_claims
@@ -95,7 +95,7 @@ def finding(config: Trained, widths: Sequence[Found], densities: Sequence[Found]
     peak = int(last.mean(axis=1).argmax())
     fitted, count = config.samples * measure.CLASSES, parameters(config.widths[peak])
     fall = paired(last[peak], last[-1])
-    misses = not (1 / FACTOR <= count / fitted <= FACTOR) or not fall.is_rise
+    misses = not (1 / FACTOR <= count / fitted <= FACTOR) or not fall.exceeds()
     is_blind = 1 / FACTOR <= count / config.samples <= FACTOR
     share = 100 * config.label_noise[-1]
     statement = (

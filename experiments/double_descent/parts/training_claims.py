@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from diffkit.lab.comparison import Mean, paired, verdict_of
 from diffkit.lab.outcome import ClaimVerdict, Decided
-from experiments.double_descent.comparison import Difference, paired
 from experiments.double_descent.config import Trained
-from experiments.double_descent.parts.digits_claims import verdict_of
 
 #: A training set is fitted where fewer than this share of its labels is missed.
 FITTED = 0.1
@@ -54,9 +53,9 @@ def _few_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
     # good: no worse than the widest network, at any label noise
     return Decided(
         "C024",
-        verdict_of([slow.is_rise, not any(test.is_rise for test in tests)]),
+        verdict_of([slow.exceeds(), not any(test.exceeds() for test in tests)]),
         f"{config.widths[few]} hidden units less {config.widths[-1]}: {slow.mean:+.0f} steps to "
-        f"90 % training accuracy (z = {slow.z:+.1f}), test error {_by_noise(config, tests)}",
+        f"90 % training accuracy (z = {slow.z():+.1f}), test error {_by_noise(config, tests)}",
     )
 
 
@@ -75,9 +74,9 @@ def _many_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
         tests.append(paired(ends[-1], best))
     return Decided(
         "C025",
-        verdict_of([rapid.is_fall, any(test.is_rise for test in tests)]),
+        verdict_of([rapid.is_below(), any(test.exceeds() for test in tests)]),
         f"{config.widths[-1]} hidden units take {rapid.mean:+.0f} steps to 90 % training accuracy "
-        f"against {config.widths[few]} (z = {rapid.z:+.1f}); their test error less that of the "
+        f"against {config.widths[few]} (z = {rapid.z():+.1f}); their test error less that of the "
         f"best narrower network: {_by_noise(config, tests)}",
     )
 
@@ -114,7 +113,7 @@ def _early_stopping(config: Trained, widths: Sequence[Found]) -> Decided:
     gains = [_after_the_stop(widths, "test", level) for level in _all(config)]
     return Decided(
         "C077",
-        verdict_of([gain.is_rise for gain in gains]),
+        verdict_of([gain.exceeds() for gain in gains]),
         f"test error at the end less at the stop that the validation set chooses, mean over "
         f"{len(widths)} widths: {_by_noise(config, gains)}",
     )
@@ -128,7 +127,8 @@ def _validation_rises(config: Trained, widths: Sequence[Found]) -> Decided:
     tests = [_after_the_stop(widths[-1:], "test", level) for level in _all(config)]
     trainings = [_after_the_stop(widths[-1:], "training", level) for level in _all(config)]
     holds = [
-        test.is_rise and training.is_fall for test, training in zip(tests, trainings, strict=True)
+        test.exceeds() and training.is_below()
+        for test, training in zip(tests, trainings, strict=True)
     ]
     return Decided(
         "C103",
@@ -138,7 +138,7 @@ def _validation_rises(config: Trained, widths: Sequence[Found]) -> Decided:
     )
 
 
-def _after_the_stop(widths: Sequence[Found], name: str, level: int) -> Difference:
+def _after_the_stop(widths: Sequence[Found], name: str, level: int) -> Mean:
     """Change of a curve from the stop to the end, mean over the widths."""
     ends, starts = [], []
     for found in widths:
@@ -148,9 +148,9 @@ def _after_the_stop(widths: Sequence[Found], name: str, level: int) -> Differenc
     return paired(np.mean(ends, axis=0), np.mean(starts, axis=0))
 
 
-def _of_signs(means: Sequence[Difference]) -> ClaimVerdict:
+def _of_signs(means: Sequence[Mean]) -> ClaimVerdict:
     """Confirmed, refuted or mixed by the signs that are certain; undecided without one."""
-    signs = {mean.is_rise for mean in means if mean.is_rise or mean.is_fall}
+    signs = {mean.exceeds() for mean in means if mean.exceeds() or mean.is_below()}
     if len(signs) == 2:
         return "mixed"
     if not signs:
@@ -162,6 +162,6 @@ def _all(config: Trained) -> range:
     return range(len(config.label_noise))
 
 
-def _by_noise(config: Trained, found: Sequence[Difference]) -> str:
+def _by_noise(config: Trained, found: Sequence[Mean]) -> str:
     pairs = zip(config.label_noise, found, strict=True)
     return ", ".join(f"{value} at {100 * share:g} % wrong labels" for share, value in pairs)

@@ -1,21 +1,19 @@
 """Exact moments of finite ReLU layers against lengths of tangents."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, mean
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from diffkit.numeric.statistics import standard_error, z_score
 from experiments.initialization.config import Config, FiniteWidth, networks
 from experiments.initialization.measure.finite_width import log_tangents
 from experiments.initialization.theory import finite_width as theory
 
-LARGEST_Z = 3.0
 #: Layers whose second moment is tested: with depth it becomes that of a rare, long tail.
 SHALLOW = 2
 
@@ -46,8 +44,7 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
 def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
     """Three statistics of one width in standard errors, and the control's."""
     deep = logs[:, 1][np.isfinite(logs[:, 1])]
-    mean, variance = theory.log_moments(width, asked.depth)
-    error = deep.std(ddof=1) / sqrt(deep.size)
+    drift, variance = theory.log_moments(width, asked.depth)
     squares = (deep - deep.mean()) ** 2
     seconds = np.exp(2 * logs[:, 0])  # a dead network counts as 0
     first_order = theory.first_order(width, asked.depth)
@@ -56,25 +53,20 @@ def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
         "networks": len(logs),
         "dead": len(logs) - deep.size,
         "mean": float(deep.mean()),
-        "mean_error": float(error),
-        "predicted_mean": mean,
+        "mean_error": mean(deep).error,
+        "predicted_mean": drift,
         "first_order": first_order,
         "variance": float(squares.mean()),
         "predicted_variance": variance,
         "second_moment": float(seconds.mean()),
         "predicted_second_moment": theory.second_moment(width, SHALLOW),
         "z": {
-            "mean": float((deep.mean() - mean) / error),
-            "variance": distance(squares, variance),
-            "second moment": distance(seconds, theory.second_moment(width, SHALLOW)),
+            "mean": mean(deep).z(drift),
+            "variance": mean(squares).z(variance),
+            "second moment": mean(seconds).z(theory.second_moment(width, SHALLOW)),
         },
-        "z_of_control": float((deep.mean() - first_order) / error),
+        "z_of_control": mean(deep).z(first_order),
     }
-
-
-def distance(values: np.ndarray, expected: float) -> float:
-    """Of a mean from what is expected, in standard errors."""
-    return z_score(float(values.mean()), expected, float(standard_error(values)))
 
 
 def part_of(asked: FiniteWidth, rows: Sequence[Mapping[str, Any]]) -> Part:

@@ -9,6 +9,7 @@ from scipy import stats
 
 from diffkit.bridge.lower import lower
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -16,7 +17,6 @@ from experiments.initialization.config import Config, Minima
 from experiments.initialization.measure import minima as measure
 from experiments.initialization.theory import minima as theory
 
-LARGEST_Z = 3.0
 LEVEL = 0.01
 #: A loss above this is no fit: the lowest level above 0 is a half.
 BAD = 0.1

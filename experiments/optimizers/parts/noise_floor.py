@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, mean
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -14,7 +15,6 @@ from experiments.optimizers.measure import quadratics as measure
 from experiments.optimizers.theory import quadratics as theory
 
 NAME = "noise_floor"
-LARGEST_Z = 3.0
 TOLERANCE = 0.01
 
 
@@ -95,24 +95,20 @@ def judge(step: float, momentum: float, squares: np.ndarray, turns: np.ndarray) 
     """One setting: variance and share of turns against their laws and the controls."""
     floor, share = theory.noise_floor(step, momentum), theory.turning_share(step, momentum)
     control = theory.wrong_floor(step, momentum)
-    error = _error(squares)
+    found = mean(squares)
     return {
         "step": step,
         "momentum": momentum,
         "floor": floor,
-        "measured": float(squares.mean()),
-        "z": (float(squares.mean()) - floor) / error,
-        "off": float(squares.mean()) / floor - 1,
+        "measured": found.value,
+        "z": found.z(floor),
+        "off": found.value / floor - 1,
         "control": control,
-        "z_of_control": (float(squares.mean()) - control) / error,
+        "z_of_control": found.z(control),
         "share": share,
         "turns": float(turns.mean()),
-        "turns_z": (float(turns.mean()) - share) / _error(turns),
+        "turns_z": mean(turns).z(share),
     }
-
-
-def _error(values: np.ndarray) -> float:
-    return float(values.std(ddof=1) / np.sqrt(values.size))
 
 
 def outcome(rows: Sequence[Mapping[str, Any]], ends: Mapping[str, np.ndarray], steps: int) -> Part:
@@ -126,7 +122,7 @@ def outcome(rows: Sequence[Mapping[str, Any]], ends: Mapping[str, np.ndarray], s
         f"by |z| = {blind:.0f} or more"
     )
     means = {name: float(values.mean()) for name, values in ends.items()}
-    errors = {name: _error(values) for name, values in ends.items()}
+    errors = {name: mean(values).error for name, values in ends.items()}
     return Part(
         NAME,
         judged(misses=largest >= LARGEST_Z or off >= TOLERANCE, is_blind=blind < LARGEST_Z),

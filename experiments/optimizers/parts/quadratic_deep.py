@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -15,7 +16,6 @@ from experiments.optimizers.measure import batches as measure
 from experiments.optimizers.theory import batches as theory
 
 NAME = "quadratic_deep"
-LARGEST_Z = 3.0
 
 
 @dataclass(frozen=True)

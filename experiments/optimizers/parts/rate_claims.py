@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from diffkit.lab.comparison import LARGEST_Z
 from diffkit.lab.outcome import Decided
-
-LARGEST_Z = 3.0
 
 
 def claims(results: Mapping[str, Any]) -> list[Decided]:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, intercept, mean
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.vanishing_gradients.comparison import LARGEST_Z, intercept, mean
 from experiments.vanishing_gradients.config import NARROWEST, BatchNorm, Config
 from experiments.vanishing_gradients.measure import batch_norm as measure
 from experiments.vanishing_gradients.theory import batch_norm as theory

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from math import exp, log
 from typing import Any
 
+from diffkit.lab.comparison import Mean, verdict_of
 from diffkit.lab.outcome import Decided
-from experiments.vanishing_gradients.comparison import Mean, verdict_of
 
 Row = Mapping[str, Any]
 

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, Mean, mean, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.vanishing_gradients.comparison import LARGEST_Z, Mean, mean, verdict_of
 from experiments.vanishing_gradients.config import Config, Memory
 from experiments.vanishing_gradients.measure import memory as measure
 from experiments.vanishing_gradients.theory import memory as theory

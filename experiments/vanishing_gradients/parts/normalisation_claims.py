@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from diffkit.lab.comparison import Mean, mean, verdict_of
 from diffkit.lab.outcome import Decided
-from experiments.vanishing_gradients.comparison import Mean, mean, verdict_of
 from experiments.vanishing_gradients.config import Trainability
 from experiments.vanishing_gradients.parts.trainability_claims import steps_to_target
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, mean
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.recurrent import critical_forget_bias
-from experiments.vanishing_gradients.comparison import LARGEST_Z, mean
 from experiments.vanishing_gradients.config import Config, Recurrent
 from experiments.vanishing_gradients.measure import recurrent as measure
 from experiments.vanishing_gradients.theory import recurrent as theory

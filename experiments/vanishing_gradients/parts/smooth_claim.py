@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from scipy import stats
 
+from diffkit.lab.comparison import verdict_of
 from diffkit.lab.outcome import Decided
-from experiments.vanishing_gradients.comparison import verdict_of
 from experiments.vanishing_gradients.config import Trainability
 from experiments.vanishing_gradients.parts.swish_claim import holm
 

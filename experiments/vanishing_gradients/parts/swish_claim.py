@@ -6,11 +6,11 @@ from functools import partial
 import numpy as np
 from scipy import stats
 
+from diffkit.lab.comparison import Mean, mean
 from diffkit.lab.outcome import ClaimVerdict, Decided
 from diffkit.problems.dataset import Dataset
 from diffkit.problems.load import load
 from diffkit.problems.synthetic import spirals, xor
-from experiments.vanishing_gradients.comparison import Mean, mean
 from experiments.vanishing_gradients.config import Trainability
 
 #: Probability of a difference on any task by chance.

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, Mean, mean
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.problems.dataset import Dataset
 from diffkit.problems.load import load
-from experiments.vanishing_gradients.comparison import LARGEST_Z, Mean, mean
 from experiments.vanishing_gradients.config import Config, Trainability
 from experiments.vanishing_gradients.measure import smooth as smooth_measure
 from experiments.vanishing_gradients.measure import trainability as measure

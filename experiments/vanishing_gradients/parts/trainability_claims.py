@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from diffkit.lab.comparison import LARGEST_Z, Mean, verdict_of
 from diffkit.lab.outcome import Decided
 from diffkit.lab.wording import signed
-from experiments.vanishing_gradients.comparison import LARGEST_Z, Mean, verdict_of
 from experiments.vanishing_gradients.config import Trainability
 from experiments.vanishing_gradients.theory import trainability as theory
 

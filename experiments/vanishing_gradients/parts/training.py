@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.comparison import LARGEST_Z, mean, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.initialisers import initialiser
 from diffkit.problems.load import load
-from experiments.vanishing_gradients.comparison import LARGEST_Z, mean, verdict_of
 from experiments.vanishing_gradients.config import Config, Training
 from experiments.vanishing_gradients.measure import training as measure
 from experiments.vanishing_gradients.theory import training as theory

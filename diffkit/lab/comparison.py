@@ -1,4 +1,4 @@
-"""The statistics behind judged rows and decided claims."""
+"""Means over independent repetitions: the statistic behind every judged row and decided claim."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,10 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.core.errors import UsageError
 from diffkit.lab.outcome import ClaimVerdict
 from diffkit.lab.wording import signed
 from diffkit.numeric.statistics import at_zero, standard_error, z_score
 
+#: Standard errors beyond which a number and a mean are said to differ.
 LARGEST_Z = 3.0
 
 
@@ -27,10 +29,6 @@ class Mean:
 
     def z(self, expected: float = 0.0) -> float:
         """Distance to a number in standard errors, infinite where they are 0 and it is not."""
-        if self.error == 0:
-            return (
-                0.0 if self.value == expected else float(np.copysign(np.inf, self.value - expected))
-            )
         return z_score(self.value, expected, self.error)
 
     def exceeds(self, bound: float = 0.0) -> bool:
@@ -48,11 +46,35 @@ class Mean:
 def mean(samples: Any) -> Mean:
     """The mean of one number for each repetition.
 
+    Raises:
+        UsageError: not a list of numbers, or fewer than two.
+
     >>> mean([1.0, 2.0, 3.0])
     Mean(value=2.0, error=0.5773502691896258)
     """
     values = np.asarray(samples, float)
+    if values.ndim != 1:
+        raise UsageError(f"samples of shape {values.shape}; give one number for each repetition")
     return Mean(float(values.mean()), float(standard_error(values)))
+
+
+def paired(first: Any, second: Any) -> Mean:
+    """The mean of `first - second` over repetitions that share their data.
+
+    Args:
+        first: One number for each repetition.
+        second: The same; or one number, the expected one, for all.
+
+    Raises:
+        UsageError: not as many, or fewer than two.
+
+    >>> paired([3.0, 4.0, 5.0], [1.0, 2.0, 2.0])
+    Mean(value=2.3333333333333335, error=0.3333333333333333)
+    """
+    a, b = np.asarray(first, float), np.asarray(second, float)
+    if b.ndim > 0 and a.shape != b.shape:
+        raise UsageError(f"shapes {a.shape} and {b.shape}; pair as many numbers of each")
+    return mean(a - b)
 
 
 def intercept(x: Sequence[float], means: Sequence[Mean]) -> Mean:
@@ -67,7 +89,7 @@ def intercept(x: Sequence[float], means: Sequence[Mean]) -> Mean:
 
 
 def verdict_of(holds: Sequence[bool]) -> ClaimVerdict:
-    """Confirmed where every part of a claim holds, refuted where none does."""
+    """Confirmed where every part of a claim holds, refuted where none does, else mixed."""
     if all(holds):
         return "confirmed"
     return "mixed" if any(holds) else "refuted"
