@@ -105,7 +105,11 @@ def test_a_damaged_idx_file_is_refused(data, said):
         images._idx(data, "file")
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", archive({}), archive({"other": b"1"})])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"junk", archive({}), archive({"other": b"1"})],
+    ids=["empty", "junk", "no file", "another file"],  # an archive holds the time it was made at
+)
 def test_what_is_no_archive_of_batches_is_refused(data):
     with pytest.raises(UsageError, match="not the archive of CIFAR-10"):
         images._members(data, "file")
