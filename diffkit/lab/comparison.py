@@ -68,8 +68,8 @@ def paired(first: Any, second: Any) -> Mean:
     Raises:
         UsageError: not as many, or fewer than two.
 
-    >>> paired([3.0, 4.0, 5.0], [1.0, 2.0, 2.0])
-    Mean(value=2.3333333333333335, error=0.3333333333333333)
+    >>> print(paired([3.0, 4.0, 5.0], [1.0, 2.0, 2.0]))
+    +2.333 ± 0.333
     """
     a, b = np.asarray(first, float), np.asarray(second, float)
     if b.ndim > 0 and a.shape != b.shape:

@@ -54,7 +54,7 @@ def _few_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
     return Decided(
         "C024",
         verdict_of([slow.exceeds(), not any(test.exceeds() for test in tests)]),
-        f"{config.widths[few]} hidden units less {config.widths[-1]}: {slow.mean:+.0f} steps to "
+        f"{config.widths[few]} hidden units less {config.widths[-1]}: {slow.value:+.0f} steps to "
         f"90 % training accuracy (z = {slow.z():+.1f}), test error {_by_noise(config, tests)}",
     )
 
@@ -75,7 +75,7 @@ def _many_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
     return Decided(
         "C025",
         verdict_of([rapid.is_below(), any(test.exceeds() for test in tests)]),
-        f"{config.widths[-1]} hidden units take {rapid.mean:+.0f} steps to 90 % training accuracy "
+        f"{config.widths[-1]} hidden units take {rapid.value:+.0f} steps to 90 % training accuracy "
         f"against {config.widths[few]} (z = {rapid.z():+.1f}); their test error less that of the "
         f"best narrower network: {_by_noise(config, tests)}",
     )
