@@ -32,7 +32,7 @@ def in_segments(
     """Train blocks of runs, from the newest checkpoint on if there is one.
 
     Args:
-        begin: (seed, setting, targets) -> (state, rows of each step's batch), of one run.
+        begin: (seeds, settings) -> (states, rows of each step's batch), of a block of runs.
         advance: (state, setting, rows, inputs, targets) -> (state, losses), of one run.
         checkpoints: Where and how often the state is saved.
         steps: Updates in all.
@@ -46,9 +46,8 @@ def in_segments(
     Raises:
         UsageError: the folder holds checkpoints of another training.
     """
-    start = jax.jit(jax.vmap(begin, (0, 0, None)))
     step = jax.jit(jax.vmap(advance, (0, 0, 0, None, None)))
-    begun = [start(*block, data[1]) for block in blocks]
+    begun = [begin(*block) for block in blocks]
     states, orders = ([each[i] for each in begun] for i in range(2))
     settings = [setting for _, setting in blocks]
     # traced once, here and for the calls below

@@ -171,7 +171,8 @@ class Trainer:
         """Trained state and losses of each block, by one program."""
 
         def train(block: Block) -> Any:
-            return jax.block_until_ready(self._program(*block, inputs, targets))
+            begun = self._begin_all(*block, targets)
+            return jax.block_until_ready(self._program(*begun, block[1], inputs, targets))
 
         shapes = len(blocks[0][0]), inputs.shape, targets.shape
         parts = _side_by_side(train, blocks, is_compiled=shapes in self._compiled)
@@ -183,7 +184,7 @@ class Trainer:
     ) -> list[Any]:
         """The same, its state saved now and then."""
         parts = in_segments(
-            self._begin,
+            partial(self._begin_all, targets=targets),
             self._advance,
             checkpoints,
             self.steps,
@@ -210,13 +211,17 @@ class Trainer:
 
     @cached_property
     def _program(self) -> Callable[..., Any]:
-        return jax.jit(jax.vmap(self._run, (0, 0, None, None)))
+        return jax.jit(jax.vmap(self._run, (0, 0, 0, None, None)))
 
     def _run(
-        self, seed: Array, setting: Mapping[str, Array], inputs: Array, targets: Array
+        self,
+        state: Any,
+        rows: Array,
+        setting: Mapping[str, Array],
+        inputs: Array,
+        targets: Array,
     ) -> tuple[tuple[Any, Any], Array, Any]:
         """Trained state of one run, its losses, and what was watched."""
-        state, rows = self._begin(seed, setting, targets)
         watch = self.watch
         if watch is None:
             (params, rest, _), losses = self._advance(state, setting, rows, inputs, targets)
@@ -235,6 +240,16 @@ class Trainer:
         module = nnx.merge(self._graph, params, rest, copy=True)
         module.eval()
         return watch(module)
+
+    def _begin_all(
+        self, seeds: Array, settings: Mapping[str, Array], targets: Array
+    ) -> tuple[Any, Any]:
+        """States before the first step, and rows of each step's batch, of a block of runs.
+
+        Not compiled as a whole: the programs of `jax.random`, which take longer to compile than a
+        training step, are then shared by all modules whose arrays have the same shapes.
+        """
+        return jax.vmap(self._begin, (0, 0, None))(seeds, settings, targets)
 
     def _begin(self, seed: Array, setting: Mapping[str, Array], targets: Array) -> tuple[Any, Any]:
         """State of one run before its first step, and the rows of each step's batch."""
