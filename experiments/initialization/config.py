@@ -25,7 +25,7 @@ class Factor:
     sigma_w: float = 1.3
     sigma_b: float = 0.3
     designs: tuple[str, ...] = ("x*tanh(softplus(x))", "x + sin(x)^2", "x*erf(x)")
-    widths: tuple[int, ...] = (64, 128, 256)
+    widths: tuple[int, ...] = (64, 256)
     networks: int = 256
     depth: int = 30
     inputs: int = 4

@@ -21,6 +21,9 @@ from diffkit.training.supervised import Trainer
 
 Array = Any
 CLASSES = 10
+#: Hidden units that weights are drawn for, or the next power of two; a network uses the first of
+#: them.  The widths then share what they are drawn from, numbers and compiled programs.
+DRAWN = 512
 
 
 class Data(nnx.Variable):
@@ -69,12 +72,15 @@ class Student(nnx.Module):
         density: Array | float,
     ):
         kernel, widths = initialiser("lecun").make(), (64, task.width, CLASSES)
+        drawn = (64, max(DRAWN, 1 << (task.width - 1).bit_length()), CLASSES)
         keys = jax.random.split(rngs.params(), 7)
         self.kernels, self.masks, self.biases = nnx.List(), nnx.List(), nnx.List()
-        for n, m, of_kernel, of_mask in zip(widths, widths[1:], keys[:2], keys[2:4], strict=False):
-            mask = jax.random.uniform(of_mask, (n, m)) < density
+        for layer in range(2):
+            (n, m), shape = widths[layer : layer + 2], drawn[layer : layer + 2]
+            mask = jax.random.uniform(keys[layer + 2], shape)[:n, :m] < density
             # fewer inputs, larger weights: the variance counts those that exist
-            scaled = kernel(of_kernel, (n, m)) / jnp.sqrt(density)
+            larger = jnp.sqrt(shape[0] / (n * density))
+            scaled = larger * kernel(keys[layer], shape)[:n, :m]
             self.kernels.append(nnx.Param(scaled * mask))
             self.masks.append(Data(mask.astype(scaled.dtype)))
             self.biases.append(nnx.Param(jnp.zeros(m)))

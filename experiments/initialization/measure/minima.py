@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +14,8 @@ CORNERS = ((-1.0, -1.0), (-1.0, 1.0), (1.0, -1.0), (1.0, 1.0))
 EITHER = (-1.0, 1.0, 1.0, -1.0)
 RATE = 0.05
 WELL_STEPS = 3000
+#: Hidden units that arrays have room for, or the next power of two.
+LEAST = 8
 
 
 def final_losses(width: int, *, starts: int, steps: int, seed: int) -> np.ndarray:
@@ -26,11 +29,13 @@ def final_losses(width: int, *, starts: int, steps: int, seed: int) -> np.ndarra
     """
     with jax.enable_x64(True):
         key = jax.random.fold_in(jax.random.key(seed), width)
-        return np.asarray(_trained(key, width, starts, steps))
+        shape = max(LEAST, 1 << (width - 1).bit_length())
+        return np.asarray(_trained(key, jnp.asarray(width), shape, starts, steps))
 
 
-@partial(jax.jit, static_argnums=(1, 2, 3))
-def _trained(key: jax.Array, width: int, starts: int, steps: int) -> jax.Array:
+@partial(jax.jit, static_argnums=(2, 3, 4))
+def _trained(key: jax.Array, width: jax.Array, shape: int, starts: int, steps: int) -> jax.Array:
+    """Losses of networks in arrays of a shape that many widths share, as a compiled program is."""
     rule = optax.sgd(RATE, momentum=0.9)
 
     def train(start: jax.Array) -> jax.Array:
@@ -39,20 +44,25 @@ def _trained(key: jax.Array, width: int, starts: int, steps: int) -> jax.Array:
             update, memory = rule.update(jax.grad(_loss)(weights), memory)
             return (optax.apply_updates(weights, update), memory), None
 
-        weights = _weights(start, width)
+        # Units that are 0 have no gradient: they stay out of the network.
+        is_used = jnp.arange(shape) < width
+        *units, shift = _weights(start, shape, width)
+        weights = (*(jnp.where(is_used, each, 0.0) for each in units), shift)
         (weights, _), _ = jax.lax.scan(step, (weights, rule.init(weights)), length=steps)
         return _loss(weights)
 
     return jax.vmap(train)(jax.random.split(key, starts))
 
 
-def _weights(key: jax.Array, width: int) -> tuple[jax.Array, ...]:
-    """Hidden weights and biases, output weights and bias."""
-    of_first, of_bias, of_last = jax.random.split(key, 3)
-    first = jax.random.normal(of_first, (2, width)) / jnp.sqrt(2)
-    bias = jax.random.normal(of_bias, (width,)) / jnp.sqrt(2)
-    last = jax.random.normal(of_last, (width,)) / jnp.sqrt(width)
-    return first, bias, last, jnp.zeros(())
+def _weights(key: jax.Array, units: int, width: Any) -> tuple[jax.Array, ...]:
+    """Hidden weights and biases, output weights and bias, of the fan-in `width`."""
+    drawn = jax.random.normal(key, (4, units))
+    return (
+        drawn[:2] / jnp.sqrt(2),
+        drawn[2] / jnp.sqrt(2),
+        drawn[3] / jnp.sqrt(width),
+        jnp.zeros(()),
+    )
 
 
 def _loss(weights: tuple[jax.Array, ...]) -> jax.Array:
@@ -95,7 +105,7 @@ def distinct_units(scheme: str, *, width: int, steps: int, seed: int) -> tuple[i
 
 @partial(jax.jit, static_argnums=(1, 2, 3))
 def _units(key: jax.Array, scheme: str, width: int, steps: int) -> tuple[jax.Array, jax.Array]:
-    first, bias, last, shift = _weights(key, width)
+    first, bias, last, shift = _weights(key, width, width)
     if scheme == "zero":
         first, bias, last = (jnp.zeros_like(each) for each in (first, bias, last))
     if scheme == "equal":
