@@ -28,24 +28,29 @@ def phase(record: Record, path: Path) -> Path:
     found = record.results["phase"]
     growth = np.array(found["growth"])
     reach = float(np.abs(growth).max())
-    with figure(1, 2, height=2.75, sharey=True) as (drawing, axes):
+    biases = np.array(found["biases"])
+    if len(biases) == 1:  # a lone row is drawn as a band
+        biases, growth = biases * [0.9, 1.1], np.repeat(growth, 2, axis=1)
+    columns = len(found["activations"])
+    with figure(1, columns, height=2.75, sharey=True, squeeze=False) as (drawing, grid):
+        axes = grid[0]
         for panel, name, values in zip(axes, found["activations"], growth, strict=True):
             picture = panel.contourf(
                 found["weights"],
-                found["biases"],
+                biases,
                 values,
                 levels=np.linspace(-reach, reach, 2 * SHADES),
                 cmap="RdBu_r",
             )
             rows = [row for row in found["rows"] if row["activation"] == name]
-            biases = [row["bias"] for row in rows]
+            at = [row["bias"] for row in rows]
             panel.plot(
-                [row["predicted"] for row in rows], biases, color="black", marker="",
+                [row["predicted"] for row in rows], at, color="black", marker="",
                 label="derived: " + r"$\chi_1 = 1$",
             )  # fmt: skip
             panel.errorbar(
                 [row["measured"] for row in rows],
-                biases,
+                at,
                 xerr=[3 * row["standard_error"] for row in rows],
                 color="black", linestyle="", marker="o", markerfacecolor="white", elinewidth=0.8,
                 label="measured, 3 s.e.",
