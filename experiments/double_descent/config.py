@@ -79,7 +79,7 @@ class RandomFeatures:
     pool: int = 1200
     widths: tuple[int, ...] = (20, 50, 100, 200, 250, 300, 350, 500, 1000, 3000)
     label_noise: tuple[float, ...] = (0.0, 0.1, 0.2, 0.4)
-    pairs: int = 10
+    pairs: int = 12
     gaussian_widths: tuple[int, ...] = (50, 100, 200, 400, 600, 1000)
     gaussian_pairs: int = 32
     gaussian_test: int = 200
@@ -115,7 +115,7 @@ class Trained:
     densities: tuple[float, ...] = (1.0, 0.3, 0.1)
     dense_width: int = 30
     label_noise: tuple[float, ...] = (0.0, 0.2)
-    runs: int = 12
+    runs: int = 10
     steps: int = 1000
     every: int = 25
     learning_rate: float = 0.02

@@ -59,6 +59,6 @@ EXPERIMENT = Experiment(
     name="initialization",
     question=QUESTION,
     config=Config,
-    presets={"quick": Preset(Config(), budget=40.0), "full": Preset(FULL, budget=900.0)},
+    presets={"quick": Preset(Config(), budget=90.0), "full": Preset(FULL, budget=900.0)},
     run=run,
 )

@@ -6,7 +6,7 @@ share their features: N means the first N.  Everything in float64.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import jax
@@ -38,7 +38,7 @@ class Digits:
     labels: np.ndarray = field(repr=False)
     truth: np.ndarray = field(repr=False)
 
-    @property
+    @cached_property
     def scale(self) -> float:
         """Width sigma of the kernel: half the median distance of two digits of the pool."""
         squares = np.sum(self.pool**2, axis=1)

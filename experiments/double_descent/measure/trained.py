@@ -134,17 +134,18 @@ def train(
     return {name: values.reshape(shape) for name, values in seen.items()}
 
 
-def _digits(task: Task) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
+@lru_cache(maxsize=1)
+def _digits(pool: int, validation: int, split: int) -> tuple[tuple[np.ndarray, np.ndarray], ...]:
     """Pool, validation and test set: inputs and classes."""
     data = load("digits")
-    order = np.random.default_rng(task.split).permutation(len(data))
-    parts = np.split(order, [task.pool, task.pool + task.validation])
+    order = np.random.default_rng(split).permutation(len(data))
+    parts = np.split(order, [pool, pool + validation])
     return tuple((data.inputs[rows], data.targets[rows]) for rows in parts)
 
 
 @lru_cache(maxsize=1)
 def _trainer(task: Task, steps: int, every: int, learning_rate: float) -> Trainer:
-    pool, *held_out = _digits(task)
+    pool, *held_out = _digits(task.pool, task.validation, task.split)
     images, classes = (jnp.asarray(np.concatenate(each)) for each in zip(*held_out, strict=True))
 
     def look(module: Student) -> dict[str, Array]:
