@@ -75,6 +75,6 @@ EXPERIMENT = Experiment(
     name="double_descent",
     question=QUESTION,
     config=Config,
-    presets={"quick": Preset(Config(), budget=120.0), "full": Preset(FULL, budget=900.0)},
+    presets={"quick": Preset(Config(), budget=150.0), "full": Preset(FULL, budget=900.0)},
     run=run,
 )

@@ -73,7 +73,7 @@ EXPERIMENT = Experiment(
     question=QUESTION,
     config=Config,
     presets={
-        "quick": Preset(Config(), budget=90.0),
+        "quick": Preset(Config(), budget=120.0),
         "full": Preset(FULL, budget=900.0),
         "gpu": Preset(Config(width=4096, depth=60, networks=64, block=4), budget=900.0),
     },
