@@ -39,6 +39,16 @@ class Mean:
         """Whether it is below a number by 3 standard errors."""
         return self.z(bound) <= -LARGEST_Z
 
+    def rises(self) -> bool | None:
+        """Whether it is positive; None where 3 standard errors do not tell."""
+        if self.error == 0:
+            return self.value > 0
+        return True if self.exceeds() else False if self.is_below() else None
+
+    def falls(self) -> bool | None:
+        """Whether it is negative; None where 3 standard errors do not tell."""
+        return Mean(-self.value, self.error).rises()
+
     def __str__(self) -> str:
         return f"{signed(self.value, 3)} ± {self.error:.3f}"
 
@@ -88,8 +98,17 @@ def intercept(x: Sequence[float], means: Sequence[Mean]) -> Mean:
     return Mean(float(value), float(error))
 
 
-def verdict_of(holds: Sequence[bool]) -> ClaimVerdict:
-    """Confirmed where every part of a claim holds, refuted where none does, else mixed."""
-    if all(holds):
-        return "confirmed"
-    return "mixed" if any(holds) else "refuted"
+def verdict_of(holds: Sequence[bool | None]) -> ClaimVerdict:
+    """Confirmed where every part of a claim holds, refuted where none does, mixed where some do.
+
+    Undecided where parts are (None) that could make the difference.
+
+    >>> verdict_of([True, None]), verdict_of([True, None, False])
+    ('undecided', 'mixed')
+    """
+    known = {each for each in holds if each is not None}
+    if len(known) == 2:
+        return "mixed"
+    if None in holds:
+        return "undecided"
+    return "confirmed" if known == {True} else "refuted"

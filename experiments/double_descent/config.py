@@ -115,7 +115,7 @@ class Trained:
     densities: tuple[float, ...] = (1.0, 0.3, 0.1)
     dense_width: int = 30
     label_noise: tuple[float, ...] = (0.0, 0.2)
-    runs: int = 10
+    runs: int = 12
     steps: int = 1000
     every: int = 25
     learning_rate: float = 0.02

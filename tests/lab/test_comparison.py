@@ -49,8 +49,28 @@ def test_a_mean_without_scatter_is_infinitely_far_from_another_number():
     assert same.z(2.0) == 0
     assert same.exceeds(1.9)
     assert same.is_below(2.1)
-    assert [verdict_of(each) for each in ([True], [True, False], [False])] == [
-        "confirmed",
-        "mixed",
-        "refuted",
-    ]
+
+
+@pytest.mark.parametrize(
+    ("holds", "verdict"),
+    [
+        ([True, True], "confirmed"),
+        ([True, False], "mixed"),
+        ([False], "refuted"),
+        ([None, True], "undecided"),
+        ([None, False], "undecided"),
+        ([None, True, False], "mixed"),
+    ],
+)
+def test_a_part_that_is_not_decided_decides_nothing(holds, verdict):
+    assert verdict_of(holds) == verdict
+
+
+def test_a_sign_is_told_beyond_three_standard_errors_only():
+    assert [Mean(value, 1.0).rises() for value in (3.0, 2.9, -2.9, -3.0)] == [
+        True, None, None, False,
+    ]  # fmt: skip
+    assert [Mean(0.0, 0.0).rises(), Mean(0.0, 0.0).falls()] == [False, False]  # known exactly
+    assert [Mean(value, 1.0).falls() for value in (3.0, 2.9, -2.9, -3.0)] == [
+        False, None, None, True,
+    ]  # fmt: skip

@@ -205,7 +205,7 @@ def _ends(values: np.ndarray) -> Mean:
 def _simple_and_flexible(polynomials: Found, features: Found) -> Decided:
     """C044: simple models have high bias and low variance, flexible ones the opposite."""
     ends = [(_ends(found["bias"]), _ends(found["variance"])) for found in (polynomials, features)]
-    holds = [ok for bias, variance in ends for ok in (bias.is_below(), variance.exceeds())]
+    holds = [ok for bias, variance in ends for ok in (bias.falls(), variance.rises())]
     texts = [f"bias² {bias}, variance {variance}" for bias, variance in ends]
     return Decided(
         "C044",
@@ -261,7 +261,7 @@ def _variance_of_data(sizes_: Sequence[int], used: int, variance: np.ndarray) ->
     before, beyond = _ends(variance[:, less]), _ends(variance[:, more])
     return Decided(
         "C047",
-        verdict_of([before.is_below(), beyond.is_below()]),
+        verdict_of([before.falls(), beyond.falls()]),
         f"with p = {used} features the variance changes by {before} from n = {sizes_[less[0]]} to "
         f"{sizes_[less[-1]]}, and by {beyond} from {sizes_[more[0]]} to {sizes_[more[-1]]}",
     )

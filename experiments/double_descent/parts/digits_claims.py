@@ -66,7 +66,7 @@ def _many_parameters(config: RandomFeatures, squared: np.ndarray) -> Decided:
     steps = ", ".join(f"{100 * share:g} %: {gain}" for share, gain in gains.items())
     return Decided(
         "C058",
-        verdict_of([gain.exceeds() for gain in gains.values()]),
+        verdict_of([gain.rises() for gain in gains.values()]),
         f"test error of the best N < n less that at N = {config.widths[-1]}, by share of wrong "
         f"labels: {steps}",
     )
@@ -89,7 +89,7 @@ def _complex_networks(config: RandomFeatures, squared: np.ndarray, training: np.
     beyond = paired(gap[:, at_least, many[-1]], gap[:, at_least, many[0]])
     return Decided(
         "C102",
-        verdict_of([data.exceeds(), before.exceeds(), beyond.exceeds()]),
+        verdict_of([data.rises(), before.rises(), beyond.rises()]),
         f"with {sizes[at_least]} samples the test error at N = {widths[-1]} less the best "
         f"smaller is {data}; the gap of test and training error changes by {before} from N = "
         f"{widths[few[0]]} to {widths[few[-1]]} with {sizes[at_most]} samples, by {beyond} from N "

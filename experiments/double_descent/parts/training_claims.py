@@ -53,7 +53,7 @@ def _few_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
     # good: no worse than the widest network, at any label noise
     return Decided(
         "C024",
-        verdict_of([slow.exceeds(), not any(test.exceeds() for test in tests)]),
+        verdict_of([slow.rises(), not any(test.exceeds() for test in tests)]),
         f"{config.widths[few]} hidden units less {config.widths[-1]}: {slow.value:+.0f} steps to "
         f"90 % training accuracy (z = {slow.z():+.1f}), test error {_by_noise(config, tests)}",
     )
@@ -66,7 +66,7 @@ def _many_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
     the training set, at some label noise.  The best is chosen by the data that decide, which
     favours the claim.
     """
-    rapid = paired(*(steps_to_fit(config, widths[k], 0) for k in (-1, few)))
+    slow = paired(*(steps_to_fit(config, widths[k], 0) for k in (few, -1)))
     tests = []
     for level in _all(config):
         ends = [found["test"][level, :, -1] for found in widths]
@@ -74,9 +74,9 @@ def _many_units(config: Trained, widths: Sequence[Found], few: int) -> Decided:
         tests.append(paired(ends[-1], best))
     return Decided(
         "C025",
-        verdict_of([rapid.is_below(), any(test.exceeds() for test in tests)]),
-        f"{config.widths[-1]} hidden units take {rapid.value:+.0f} steps to 90 % training accuracy "
-        f"against {config.widths[few]} (z = {rapid.z():+.1f}); their test error less that of the "
+        verdict_of([slow.rises(), any(test.exceeds() for test in tests)]),
+        f"{config.widths[-1]} hidden units take {-slow.value:+.0f} steps to 90 % training accuracy "
+        f"against {config.widths[few]} (z = {-slow.z():+.1f}); their test error less that of the "
         f"best narrower network: {_by_noise(config, tests)}",
     )
 
@@ -113,7 +113,7 @@ def _early_stopping(config: Trained, widths: Sequence[Found]) -> Decided:
     gains = [_after_the_stop(widths, "test", level) for level in _all(config)]
     return Decided(
         "C077",
-        verdict_of([gain.exceeds() for gain in gains]),
+        verdict_of([gain.rises() for gain in gains]),
         f"test error at the end less at the stop that the validation set chooses, mean over "
         f"{len(widths)} widths: {_by_noise(config, gains)}",
     )
