@@ -45,15 +45,16 @@ def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
     """Three statistics of one width in standard errors, and the control's."""
     deep = logs[:, 1][np.isfinite(logs[:, 1])]
     drift, variance = theory.log_moments(width, asked.depth)
-    squares = (deep - deep.mean()) ** 2
+    found = mean(deep)
+    squares = (deep - found.value) ** 2
     seconds = np.exp(2 * logs[:, 0])  # a dead network counts as 0
     first_order = theory.first_order(width, asked.depth)
     return {
         "width": width,
         "networks": len(logs),
         "dead": len(logs) - deep.size,
-        "mean": float(deep.mean()),
-        "mean_error": mean(deep).error,
+        "mean": found.value,
+        "mean_error": found.error,
         "predicted_mean": drift,
         "first_order": first_order,
         "variance": float(squares.mean()),
@@ -61,11 +62,11 @@ def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:
         "second_moment": float(seconds.mean()),
         "predicted_second_moment": theory.second_moment(width, SHALLOW),
         "z": {
-            "mean": mean(deep).z(drift),
+            "mean": found.z(drift),
             "variance": mean(squares).z(variance),
             "second moment": mean(seconds).z(theory.second_moment(width, SHALLOW)),
         },
-        "z_of_control": mean(deep).z(first_order),
+        "z_of_control": found.z(first_order),
     }
 
 
