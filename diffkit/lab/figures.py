@@ -76,6 +76,34 @@ def figure(
         yield drawing, drawing.subplots(rows, columns, **options)
 
 
+def few_decades(axis: Any) -> None:
+    """Ticks at 1, 2 and 5 of every decade, written out: a log axis too short for powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.set_minor_locator(NullLocator())
+
+
+def below(drawing: Any, *panels: Any) -> None:
+    """One legend under the panels, each name once, in as few lines as the width allows."""
+    entries: dict[str, Any] = {}
+    for panel in panels:
+        entries |= dict(zip(*reversed(panel.get_legend_handles_labels()), strict=True))
+    for lines in range(1, len(entries) + 1):
+        legend = drawing.legend(
+            entries.values(),
+            entries.keys(),
+            loc="outside lower center",
+            ncols=-(-len(entries) // lines),
+            fontsize=7.5,
+        )
+        if legend.get_window_extent().width <= drawing.bbox.width:
+            return
+        legend.remove()
+    raise UsageError("a name in the legend is wider than the figure: shorten it")
+
+
 def save(drawing: Any, path: str | Path, stamp: str) -> Path:
     """Write a figure as SVG or PDF; the same figure and stamp give the same bytes.
 

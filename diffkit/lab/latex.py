@@ -41,6 +41,8 @@ _WORDS = {
 }
 #: A power of ten as the paper's numbers spell it for Typst.
 _POWER = re.compile(r"(-?\d+(?:\.\d+)?) dot 10\^\((-?\d+)\)")
+#: A Greek letter with an index of one letter, or a lone letter with a star: sigma_w, q*.
+_SYMBOL = re.compile(r"\b([α-ω])_(\w)\b|\b([a-z])\*(?=[\s,]|$)")
 _NUMBER = re.compile(r"[+\-−]?[\d.,]+(?: ± [\d.]+)?%?|(-?\d+(?:\.\d+)?) dot 10\^\((-?\d+)\)|")
 #: Letters above which a column is a paragraph.
 _LONG = 36
@@ -61,10 +63,22 @@ def escape(text: str) -> str:
 
     >>> print(escape("50 % of x_1 ± 3·σ"))
     50 \% of x\_1 $\pm$ 3$\cdot$$\sigma$
+    >>> print(escape("σ_w of q*"))
+    $\sigma_w$ of $q^*$
     """
     power = _POWER.fullmatch(text)
     if power is not None:
         return rf"${power[1]} \cdot 10^{{{power[2]}}}$"
+    shown, done = "", 0
+    for symbol in _SYMBOL.finditer(text):
+        greek, index, starred = symbol.groups()
+        mark = f"{_escaped(greek).strip('$')}_{index}" if greek else f"{starred}^*"
+        shown += f"{_escaped(text[done : symbol.start()])}${mark}$"
+        done = symbol.end()
+    return shown + _escaped(text[done:])
+
+
+def _escaped(text: str) -> str:
     return "".join(map(_character, text))
 
 

@@ -43,6 +43,15 @@ def _depth(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any
         "cells": str(len(rows)),
         "agreeing": all_or(sum(row["agrees"] for row in rows), len(rows)),
         "control_failing": all_or(sum(not row["control_agrees"] for row in rows), len(rows)),
+        "heads": [
+            "activation",
+            "initialiser",
+            "predicted",
+            "measured",
+            "z",
+            "control",
+            "its miss",
+        ],
         "table": [_factor_line(row) for row in rows],
         "worst": {
             "cell": f"{row_name(worst['activation'])}, {row_name(worst['initialiser'])}",
@@ -114,6 +123,7 @@ def _batch_norm(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str
         "largest_z": f"{max(abs(row['z']) for row in rows):.1f}",
         "smallest": str(smallest["batch"]),
         "z_of_limit": f"{abs(smallest['z_of_limit']):.0f}",
+        "heads": ["B", "exact", "measured", "z", "z of the limit"],
         "table": [
             [
                 str(row["batch"]),
@@ -137,6 +147,14 @@ def _training(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
         "control_failing": all_or(
             sum(not row["control_agrees"] for row in found["rows"]), len(found["rows"])
         ),
+        "heads": [
+            "activation",
+            "initialiser",
+            "theory",
+            *(f"step {each}" for each in found["moments"]),
+            "slope",
+            "loss",
+        ],
         "table": [
             [
                 row["activation"],
@@ -180,6 +198,7 @@ def _memory(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, An
         "measured": f"{found['measured']:.4f}",
         "z": signed(found["z"], 1),
         "z_of_control": f"{abs(found['z_of_control']):.0f}",
+        "heads": ["cell", *(f"T = {length}" for length in lengths)],
         "table": [
             [name, *(f"{errors[name, length]:.4f}" for length in lengths)]
             for name in dict.fromkeys(row["cell"] for row in found["rows"])

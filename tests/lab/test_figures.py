@@ -78,3 +78,27 @@ def test_the_settings_outside_the_block_are_untouched(tmp_path: Path):
     before = mpl.rcParams["font.family"]
     draw(tmp_path / "a.svg")
     assert mpl.rcParams["font.family"] == before
+
+
+def test_a_legend_below_names_each_mark_once_and_is_broken_where_it_is_too_wide():
+    with figures.figure(1, 2, height=2.0) as (drawing, panels):
+        for panel in panels:
+            for number in range(5):
+                panel.plot([0, 1], label=f"a long name of the mark number {number}")
+        figures.below(drawing, *panels)
+        (legend,) = drawing.legends
+        assert len(legend.get_texts()) == 5
+        assert legend.get_window_extent().width <= drawing.bbox.width
+    with figures.figure(height=2.0) as (drawing, panel):
+        panel.plot([0, 1], label="wide" * 60)
+        with pytest.raises(UsageError, match="shorten"):
+            figures.below(drawing, panel)
+
+
+def test_ticks_of_a_short_log_axis_are_written_out():
+    with figures.figure(height=2.0) as (drawing, panel):
+        panel.set(yscale="log", ylim=(0.04, 0.3))
+        figures.few_decades(panel.yaxis)
+        drawing.draw_without_rendering()
+        texts = [label.get_text() for label in panel.get_yticklabels()]
+    assert {"0.05", "0.1", "0.2"} <= set(texts)

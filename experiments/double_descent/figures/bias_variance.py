@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save
 
 #: Part of the error -> its colour, marker and name.
 LOOKS: Mapping[str, tuple[str, str, str]] = {
@@ -55,10 +55,7 @@ def parts(record: Record, path: Path) -> Path:
             panel.text(*places[k], formulas[k], transform=panel.transAxes, va="top", fontsize=8)
         for panel in panels[:, 0]:
             panel.set_ylabel("part of the error")
-        entries = dict(zip(*reversed(panels[0, 0].get_legend_handles_labels()), strict=True))
-        drawing.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=4, fontsize=7.5
-        )
+        below(drawing, panels[0, 0])
         return save(drawing, path, f"{record.experiment} {record.address[:12]}")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, few_decades, figure, save
 
 #: Shares of wrong labels that are drawn, each with its colour and marker.
 LOOKS: Mapping[float, tuple[str, str]] = {
@@ -104,8 +104,7 @@ def _halves(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
             label="bias$^2$" if name == "bias" else name,
         )
     panel.set(yscale="log", ylabel="parts of the test error")
-    panel.set_yticks([0.05, 0.1, 0.2, 0.5, 1.0], ["0.05", "0.1", "0.2", "0.5", "1"])
-    panel.minorticks_off()
+    few_decades(panel.yaxis)
     panel.legend(loc="upper right", fontsize=7.5)
 
 
@@ -121,8 +120,7 @@ def _wrong(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:
             linewidth=0.6,
         )
     panel.set(yscale="log", ylabel="wrong test digits (%)", ylim=(2, 100))
-    panel.set_yticks([2, 5, 10, 20, 50, 100], ["2", "5", "10", "20", "50", "100"])
-    panel.minorticks_off()
+    few_decades(panel.yaxis)
 
 
 def _kernels(panel: Any, rows: Sequence[Mapping[str, Any]]) -> None:

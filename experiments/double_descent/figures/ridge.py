@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, few_decades, figure, save
 
 CORRECTION = (
     r"$R_1 = s^2\frac{1+\gamma+\lambda-\Delta}{2\Delta^2}$,"
@@ -26,6 +26,7 @@ def ridge(record: Record, path: Path) -> Path:
         _scaling(right, found)
         for panel, letter in ((left, "a"), (right, "b")):
             panel.set_title(f"({letter})", loc="left", fontsize=9)
+        below(drawing, left, right)
         return save(drawing, path, f"{record.experiment} {record.address[:12]}")
 
 
@@ -69,9 +70,7 @@ def _errors(panel: Any, found: Any, samples: int) -> None:
         xlabel=f"features used, $p$   ($n = {samples}$)",
         ylabel="test error",
     )
-    panel.set_yticks([0.5, 1.0, 2.0], ["0.5", "1", "2"])
-    panel.minorticks_off()
-    panel.legend(loc="upper right", fontsize=7.5, handlelength=1.8, borderaxespad=0.0)
+    few_decades(panel.yaxis)
 
 
 def _scaling(panel: Any, found: Any) -> None:
@@ -105,5 +104,4 @@ def _scaling(panel: Any, found: Any) -> None:
     high = max(row["scaled"] + 3 * row["scaled_error"] for row in rows)
     panel.set(xlabel="$1/n$   ($p = n$)", ylabel="$n\\,(R_n - R_\\infty)$")
     panel.set(xlim=(-0.006, None), ylim=(-0.1 * high, 1.9 * high))
-    panel.legend(loc="lower right", fontsize=7.5, handlelength=1.8)
     panel.text(0.03, 0.98, CORRECTION, transform=panel.transAxes, va="top", fontsize=8)

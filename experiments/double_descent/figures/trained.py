@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save
 
 #: Colours and markers of the label noises, in rising order.
 LOOKS = (
@@ -32,10 +32,7 @@ def trained(record: Record, path: Path) -> Path:
         _densities(panels[2], found["sparse"], looks)
         for panel, letter in zip(panels, "abc", strict=True):
             panel.set_title(f"({letter})", loc="left", fontsize=9)
-        entries = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
-        drawing.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=5, fontsize=7.5
-        )
+        below(drawing, panels[0])
         return save(drawing, path, f"{record.experiment} {record.address[:12]}")
 
 
@@ -55,7 +52,15 @@ def _widths(panel: Any, rows: Rows, looks: Mapping[float, Any], fitted: int) -> 
             label="training" if share == max(looks) else None,
         )
     panel.axvline(fitted, color="0.8", linewidth=0.8, zorder=0)
-    panel.text(fitted, 0.02, " $nK$", transform=panel.get_xaxis_transform(), fontsize=8)
+    panel.text(
+        fitted,
+        1.0,
+        "$nK$ ",
+        transform=panel.get_xaxis_transform(),
+        fontsize=8,
+        ha="right",
+        va="top",
+    )
     panel.set(xscale="log", xlabel="parameters", ylabel="squared error", ylim=(0, None))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, few_decades, figure, save
 from experiments.initialization.figures.propagation import NAMES, stamp
 
 INITIALISERS = {"he": "He", "glorot": "Glorot", "lsuv": "LSUV"}
@@ -58,8 +58,9 @@ def _rates(panel, rates) -> None:
     panel.set(
         xscale="log", yscale="log", xlabel="layers", ylabel=r"$2/\lambda_{\max}$ at the start"
     )
+    few_decades(panel.yaxis)
     panel.set_xticks(depths, [str(depth) for depth in depths])
-    panel.minorticks_off()
+    panel.set_xticks([], minor=True)
 
 
 def minima(record: Record, path: Path) -> Path:
@@ -79,7 +80,8 @@ def minima(record: Record, path: Path) -> Path:
         left.set_xticks(places, [str(row["width"]) for row in found["rows"]])
         left.set(xlabel="hidden units", ylabel="share of starts", ylim=(0, 1))
         left.legend(
-            title="final loss", loc="lower right", fontsize=7.5, title_fontsize=7.5, frameon=True,
+            title="final loss", loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4,
+            fontsize=7.5, title_fontsize=7.5, handlelength=1.2, columnspacing=1.0,
         )  # fmt: skip
         rates = [row["rate"] for row in found["wells"]]
         count = record.config["minima"]["wells"]

@@ -13,8 +13,8 @@ COLOURS = ("blue", "vermillion", "green", "purple", "orange", "sky", "black", "y
 #: Shades of one colour in the phase diagram.
 SHADES = 14
 EDGE = (
-    r"$\sigma_w^2 = \frac{\pi}{4}\sqrt{1+4q},\ "
-    r"\sigma_b^2 = q-\frac{1}{2}\sqrt{1+4q}\,\arcsin\frac{2q}{1+2q}$"
+    r"$\sigma_w^2 = \pi\sqrt{1+4q}\,/\,4,\quad "
+    r"\sigma_b^2 = q-\sqrt{1+4q}\,\arcsin(2q\,/\,(1+2q))\,/\,2$"
 )
 
 
@@ -65,7 +65,8 @@ def phase(record: Record, path: Path) -> Path:
         bar.outline.set_visible(False)
         quarter = np.floor(4 * reach) / 4
         bar.set_ticks(np.arange(-quarter, quarter + 0.1, 0.25))
-        drawing.suptitle("edge of erf:  " + EDGE, fontsize=8.5)
+        if "erf" in found["activations"]:
+            drawing.suptitle("edge of erf:  " + EDGE, fontsize=8.5)
         return save(drawing, path, stamp(record))
 
 
@@ -152,13 +153,13 @@ def finite_width(record: Record, path: Path) -> Path:
         spread.errorbar(
             widths, scale * [row["variance"] for row in rows], yerr=scale * error, **_POINTS
         )
-        drift.set_ylabel(r"$\frac{n}{L}\,\mathrm{E}\log\,\|Ju\|^2$")
-        spread.set_ylabel(r"$\frac{n}{L}\,\mathrm{Var}\log\,\|Ju\|^2$")
+        drift.set_ylabel(r"$\frac{n}{L}\,\mathrm{E}\,\log\,\|Ju\|^2$")
+        spread.set_ylabel(r"$\frac{n}{L}\,\mathrm{Var}\,\log\,\|Ju\|^2$")
         drift.legend(loc="lower right")
         drift.text(
             0.03,
             0.93,
-            r"$\mathrm{E}\log s = \mathrm{E}_K\,\psi(\frac{K}{2}) + \log\frac{4}{n}$",
+            r"$\mathrm{E}\,\log\,s = \mathrm{E}_K\,\psi(\frac{K}{2}) + \log\frac{4}{n}$",
             transform=drift.transAxes, fontsize=8.5,
         )  # fmt: skip
         spread.legend(loc="upper right")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save
 from experiments.optimizers.figures.quadratics import stamp
 
 LOOKS: Mapping[str, tuple[str, str]] = {
@@ -28,10 +28,7 @@ def largest_step(record: Record, path: Path) -> Path:
         _steps(left, results["steps"])
         _paths(middle, results)
         _drifts(right, results)
-        entries = dict(zip(*reversed(middle.get_legend_handles_labels()), strict=True))
-        drawing.legend(
-            entries.values(), entries.keys(), loc="outside lower right", ncols=3, fontsize=7.5
-        )
+        below(drawing, middle)
         return save(drawing, path, stamp(record))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save
 
 LN10 = np.log(10.0)
 NAMES: Mapping[str, str] = {
@@ -50,10 +50,7 @@ def profile(record: Record, path: Path) -> Path:
             panel.set_xlabel("layer $l$")
         for panel in axes[:, 0]:
             panel.set_ylabel(r"$\log_{10}\,\|g_l\|\,/\,\|g_L\|$")
-        entries = dict(zip(*reversed(np.ravel(axes)[0].get_legend_handles_labels()), strict=True))
-        drawing.legend(
-            entries.values(), entries.keys(), loc="outside lower center", ncols=4, fontsize=7.5
-        )
+        below(drawing, np.ravel(axes)[0])
         return save(drawing, path, _stamp(record))
 
 
@@ -116,8 +113,7 @@ def histograms(record: Record, path: Path) -> Path:
                 panel.spines["left"].set_visible(False)
         for panel in axes[-1]:
             panel.set_xlabel(r"$\log_{10}\,|\partial L / \partial h_l|$")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=7.5)
+        below(drawing, axes[0, 0])
         return save(drawing, path, _stamp(record))
 
 

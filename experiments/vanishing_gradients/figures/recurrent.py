@@ -89,7 +89,7 @@ def _gates(panel: Any, rows: Any) -> None:
     panel.text(
         0.03,
         0.03,
-        "lines: $k\\,\\mathrm{E}\\log\\sigma(b_f + z)$\ndotted: $k\\log\\sigma(b_f)$",
+        "lines: $k\\,\\mathrm{E}\\,\\log\\,\\sigma(b_f + z)$\ndotted: $k\\,\\log\\,\\sigma(b_f)$",
         transform=panel.transAxes,
         fontsize=8.5,
     )

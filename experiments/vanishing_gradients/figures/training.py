@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save
 
 COLOURS = tuple(PALETTE[name] for name in ("black", "blue", "green", "orange", "vermillion"))
 STYLES = ("-", (0, (4, 1.2)), (0, (1.5, 1)), (0, (5, 1, 1, 1)), "-")
@@ -35,8 +35,7 @@ def backpropagated(record: Record, path: Path) -> Path:
                 )  # fmt: skip
         for panel in axes[-1]:
             panel.set_xlabel(r"$\partial L/\partial h_l$ in standard deviations of the last layer")
-        handles, labels = axes[0, 0].get_legend_handles_labels()
-        drawing.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=7.5)
+        below(drawing, axes[0, 0])
         return save(drawing, path, f"{record.experiment} {record.address[:12]}")
 
 
