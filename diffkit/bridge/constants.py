@@ -2,7 +2,8 @@ r"""What exact number a float constant of a program stands for.
 
 A program holds 0.1 as the nearest float; the formula means 1/10.  A constant is read as the
 shortest of: the simplest rational that rounds to it, the shortest decimal that rounds to it,
-or, when both need nearly all digits, a tabled constant such as $\sqrt{2/\pi}$.
+or, when both need nearly all digits, a tabled constant such as $\sqrt{2/\pi}$, or what 1 - c is in
+floating point for a short c (1 - 0.9 is two units in the last place off 0.1, and means 1/10).
 """
 
 from dataclasses import dataclass
@@ -98,11 +99,29 @@ def _read(value: float, dtype: str) -> Reading:
         for constant in TABLE:
             if low <= _approximation(constant) <= high:
                 return Reading(constant, f"{value!r} read as {_named(constant)}")
+        rest = _taken_from_one(value, dtype)
+        if rest is not None:
+            return Reading(1 - rest, f"{value!r} read as 1 - {rest}")
         if _cost(best) > bits:
             best = exact
     number = sp.Rational(best.numerator, best.denominator)
     shown = str(number) if len(str(number)) <= 40 else f"the decimal {_shortest(value, dtype)}"
     return Reading(number, "" if best == exact else f"{value!r} read as {shown}")
+
+
+def _taken_from_one(value: float, dtype: str) -> sp.Rational | None:
+    """The short c whose 1 - c is this constant in floating point: the 0.9 of a decay rate.
+
+    Python computes it in float64, of which a narrower dtype drops the digits that were lost.
+    """
+    rest = 1.0 - value
+    if dtype != "float64" or not 0 < rest < 1 or 1.0 - rest != value:
+        return None
+    low, high, bits = _rounding_interval(rest, dtype)
+    best = min((simplest_between(low, high), _decimal(rest, dtype)), key=_cost)
+    if _cost(best) > BELIEVED * bits:
+        return None
+    return sp.Rational(best.numerator, best.denominator)
 
 
 def _cost(number: Fraction) -> float:

@@ -44,7 +44,8 @@ def test_a_tabled_constant_comes_back_exactly(constant, dtype):
 
 @given(st.floats(min_value=1e-30, max_value=1e30, allow_nan=False))
 def test_what_is_read_rounds_to_the_float(value):
-    assert float(read(value, "float64").value) == value
+    found = read(value, "float64").value
+    assert value in (float(found), 1.0 - float(1 - found))
 
 
 @given(st.floats(min_value=2.0**-60, max_value=2.0**60, width=32))
@@ -55,6 +56,16 @@ def test_what_is_read_rounds_to_the_single_precision_float(value):
 def test_a_constant_of_all_digits_is_not_taken_for_a_short_one():
     # 17 digits of a number that is in no table: no rational of few digits is near.
     assert read(0.7390851332151607, "float64").value.q > 10**6
+
+
+@pytest.mark.parametrize("decay", ["0.9", "0.99", "0.999", "2/3"])
+def test_one_minus_a_short_constant_is_read_as_such(decay):
+    value = 1.0 - float(Fraction(decay))
+    reading = read(value, "float64")
+    assert reading.value == 1 - sp.Rational(decay)
+    assert reading.note == f"{value!r} read as 1 - {sp.Rational(decay)}"
+    # the next float is no such difference
+    assert read(float(np.nextafter(value, 1)), "float64").value.q > 10**6
 
 
 def test_an_inexact_reading_is_noted_and_an_exact_one_is_not():
