@@ -251,10 +251,15 @@ def _narrower(question: Question, quantity: Expr, is_wanted: bool) -> str | None
 def _said(reading: Reading) -> str:
     """Both values in words, and how far they are apart where seven digits do not show it."""
     claimed, true = display(reading.claimed), display(reading.shown)
-    if claimed != true or reading.claimed is None or reading.shown is None:
+    if reading.claimed is None or reading.shown is None:
+        return f"claimed {claimed}, true {true}"
+    digits = f"{reading.claimed.value:.7g}"
+    if digits != f"{reading.shown.value:.7g}":
         return f"claimed {claimed}, true {true}"
     distance = gap(reading.shown, reading.claimed)
-    return f"claimed {claimed}, true {true}, which differ by {distance:.1e}"
+    # one of them may be a fraction, 4/5 beside 0.8, which does not read as another number
+    both = (claimed, true) if claimed == true else (digits, digits)
+    return f"claimed {both[0]}, true {both[1]}, which differ by {distance:.1e}"
 
 
 def _unproved(question: Question, proof: Proof, readings: list[Reading]) -> Verdict:

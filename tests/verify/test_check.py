@@ -299,3 +299,17 @@ def test_a_parameter_that_has_no_part_in_the_result_may_be_given(kind, claim):
 
     assert check(first, claim, 1.0, 2.0, kind=kind).status == "proved"
     assert check(first, f"{claim} + theta", 1.0, 2.0, kind=kind).status == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("target", "claim", "point", "said"),
+    [
+        ("1 - 2*a", "4/5", {"a": 0.1}, "claimed 0.8, true 0.8, which differ by 1.1e-17"),
+        ("a*(1 + 1e-12)", "a", {"a": 1}, "claimed 1, true 1, which differ by 1.0e-12"),
+    ],
+)
+def test_two_values_that_seven_digits_do_not_tell_apart_are_spelled_alike(
+    target, claim, point, said
+):
+    verdict = check(target, claim, kind="value", points=[point])
+    assert verdict.contradiction.endswith(said)
