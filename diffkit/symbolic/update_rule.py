@@ -20,6 +20,8 @@ from diffkit.symbolic.symbols import symbol
 PARAMETER, GRADIENT, STEP = "w", "g", "t"
 #: Steps that are told apart: the first has no past, the second one, the third a past of the past.
 STEPS = 3
+#: A power beyond this one is a slip: rules have squares and roots, and SymPy multiplies it out.
+MOST_POWER = 1000
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class UpdateRule:
             instead: Line -> another right side.
 
         Raises:
-            UsageError: steps < 1, or `given` names no hyper-parameter.
+            UsageError: steps < 1, `given` names no hyper-parameter, or a power beyond `MOST_POWER`.
         """
         if steps < 1:
             raise UsageError(f"steps={steps}; give 1 or more")
@@ -120,8 +122,10 @@ class UpdateRule:
             constants = {symbol(STEP): sp.Integer(number), symbol(GRADIENT): gradient, **fixed}
             for name, formula in self._assignments:
                 chosen = (instead or {}).get(name, formula)
+                _check_powers(chosen, constants)
                 state[symbol(name)] = chosen.xreplace({**constants, **state})
-            found.append(state[symbol(PARAMETER)])
+            found.append(without_choices(state[symbol(PARAMETER)]))
+            _check_powers(found[-1], {})
         return tuple(found)
 
     def _gradient(
@@ -157,12 +161,40 @@ def as_rule(rule: "UpdateRule | str | Sequence[str]") -> UpdateRule:
     """A rule from its lines, or from one text with a line each or semicolons between them."""
     if isinstance(rule, UpdateRule):
         return rule
+    if isinstance(rule, bytes | Mapping) or not isinstance(rule, str | Sequence):
+        raise UsageError(f'a rule is text or lines of text such as "w = w - a*g", not {rule!r}')
     if isinstance(rule, str):
         rule = [line for part in rule.splitlines() for line in part.split(";") if line.strip()]
     return UpdateRule(tuple(rule))
 
 
+def without_choices(expr: sp.Expr) -> sp.Expr:
+    """The same with `and`, `or` and `not` where SymPy has a choice between two conditions.
+
+    It makes them of a condition about a Piecewise, and formula text has no word for them.
+    """
+    return expr.replace(sp.ITE, lambda test, yes, no: (test & yes) | (~test & no))
+
+
+def is_undefined(expr: sp.Expr) -> bool:
+    """Whether a division by zero or a NaN stands in the formula."""
+    return expr.has(sp.nan, sp.zoo)
+
+
+def _check_powers(formula: sp.Expr, values: Mapping[sp.Expr, sp.Expr]) -> None:
+    """Refuse a high power before it is computed: those inside of others first."""
+    for node in sp.postorder_traversal(formula):
+        power = node.exp.xreplace(values) if isinstance(node, sp.Pow) else sp.S.One
+        if power.is_Rational and abs(power) > MOST_POWER:
+            raise UsageError(
+                f"a line raises to the power {power}; powers up to {MOST_POWER} are compared, "
+                "give a name to a higher one"
+            )
+
+
 def _assignment(line: str) -> tuple[str, sp.Expr]:
+    if not isinstance(line, str):
+        raise UsageError(f'{line!r} is no line of a rule; write text such as "w = w - a*g"')
     name, equals, text = line.partition("=")
     name = name.strip()
     if not equals or not name.isidentifier():

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 
+from diffkit.core.errors import UsageError
 from diffkit.core.verdict import Repair, Status
 from diffkit.symbolic.layout import show, source
 from diffkit.symbolic.symbols import symbol
@@ -40,7 +41,10 @@ def find(
     for name, candidate in _candidates(rule):
         if time.monotonic() > deadline:
             return None
-        parameters = unrolled({name: candidate.expr})
+        try:
+            parameters = unrolled({name: candidate.expr})
+        except UsageError:  # an edit may raise to too high a power
+            continue
         if not sieve.passes(parameters[-1]):
             continue
         status = judge(parameters)

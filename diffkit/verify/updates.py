@@ -7,14 +7,28 @@ does not matter how either side arranges its memory.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
+from math import isfinite, nan
+from numbers import Integral, Rational
 from typing import Any
 
 from diffkit.backend import compat
 from diffkit.bridge.lift import lift
-from diffkit.core.errors import UsageError
+from diffkit.core.claim import Claim
+from diffkit.core.errors import UnknownNameError, UnsupportedFunction, UsageError
+from diffkit.core.suggestions import did_you_mean
 from diffkit.core.verdict import SEVERITY, Status, Verdict
 from diffkit.symbolic.symbols import symbol
-from diffkit.symbolic.update_rule import GRADIENT, PARAMETER, STEP, STEPS, UpdateRule, as_rule
+from diffkit.symbolic.update_rule import (
+    GRADIENT,
+    PARAMETER,
+    STEP,
+    STEPS,
+    UpdateRule,
+    as_rule,
+    is_undefined,
+    without_choices,
+)
 from diffkit.verify import line_edits
 from diffkit.verify.check import judge_question
 from diffkit.verify.question import Question, read
@@ -56,7 +70,8 @@ def check_updates(
         The verdict on the first update that differs, else on the last.
 
     Raises:
-        UsageError: a hyper-parameter of the rule has no value, or `slope` with a program.
+        UsageError: a hyper-parameter has no value, a domain is one of no symbol, or `slope` with a
+            program.
 
     >>> import optax
     >>> print(check_updates(
@@ -66,61 +81,134 @@ def check_updates(
     PROVED    w after update 3 of the program = w of the rule
     """
     claimed = as_rule(rule)
-    _check(claimed, hyper, steps, given or {})
-    domains = {**dict.fromkeys(hyper, "positive"), **(domain or {})}
+    _check_steps(steps)
+    values = _values(hyper)
+    _check_names(claimed, values, steps, given, domain)
+    domains = {**dict.fromkeys(values, "positive"), **(domain or {})}
+
+    def ask(true: Any, claim: Any, number: int) -> Verdict:
+        return _judged(true, claim, _point(values, number), domains, seed)
+
     wanted = claimed.parameters(steps, slope, given)
     if isinstance(optimiser, UpdateRule):
-        found, name = optimiser.parameters(steps, slope), "the one rule"
+        found, name, notes = optimiser.parameters(steps, slope), "the one rule", ()
     elif slope is not None:
         raise UsageError("slope= tells two rules apart; a program is read for any gradients")
+    elif not callable(optimiser):
+        raise UsageError(
+            f"the optimiser is {type(optimiser).__name__}; give a function of the hyper-parameters "
+            "that builds it, such as lambda a: optax.sgd(a)"
+        )
     else:
-        found, name = _lifted(optimiser, hyper, steps), "the program"
+        found, notes = _lifted(optimiser, values, steps)
+        name = "the program"
+    _check_values((*found, *wanted), values, steps)
     for number in range(1, steps + 1):
-        question = _question(found[number - 1], wanted[number - 1], number, hyper, domains)
         # An edit of an unrolled formula repairs no line of a rule: lines have edits of their own.
-        verdict = judge_question(question, seed=seed, with_repair=False)
+        verdict = ask(found[number - 1], wanted[number - 1], number)
         if not verdict.ok or number == steps:
             break
-    verdict = replace(verdict, statement=f"w after update {number} of {name} = w of the rule")
+    verdict = replace(
+        verdict,
+        statement=f"w after update {number} of {name} = w of the rule",
+        assumptions=(*verdict.assumptions, *notes),
+    )
     if verdict.status != "refuted" or not with_repair:
         return verdict
 
-    def last(claim: Any) -> Question:
-        return _question(found[-1], claim, steps, hyper, domains)
-
     def status(claims: Sequence[Any]) -> Status:
-        asked = (
-            _question(true, claim, number, hyper, domains)
-            for number, (true, claim) in enumerate(zip(found, claims, strict=True), 1)
-        )
-        statuses = {judge_question(each, seed=seed, with_repair=False).status for each in asked}
+        pairs = enumerate(zip(found, claims, strict=True), 1)
+        statuses = {ask(true, claim, at).status for at, (true, claim) in pairs}
         return next(each for each in SEVERITY if each in statuses)
 
+    last = _question(found[-1], wanted[-1], _point(values, steps), domains)
     repair = line_edits.find(
-        claimed, last(wanted[-1]), lambda e: claimed.parameters(steps, slope, given, e), status
+        claimed, last, lambda e: claimed.parameters(steps, slope, given, e), status
     )
     return replace(verdict, repair=repair, diagnosis=repair.edit if repair else None)
 
 
-def _check(
-    rule: UpdateRule, hyper: Mapping[str, float], steps: int, given: Mapping[str, str]
+def _check_steps(steps: Any) -> None:
+    is_whole = isinstance(steps, Integral) and not isinstance(steps, bool)
+    if not is_whole or not 1 <= steps <= len(GRADIENTS):
+        raise UsageError(f"steps={steps!r}; give 1 to {len(GRADIENTS)}")
+
+
+def _values(hyper: Any) -> dict[str, Fraction]:
+    """Hyper-parameter -> the number as it was written: 0.1 is 1/10, as in a program that is read.
+
+    The nearest double is another number, which a rule and a program would be told apart by.
+    """
+    _check_names_map("hyper", hyper, "a value", '{"a": 0.1}')
+    return {name: _value(name, value) for name, value in hyper.items()}
+
+
+def _value(name: str, value: Any) -> Fraction:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = nan
+    if isinstance(value, str | bool) or not isfinite(number):
+        raise UsageError(f"{name} = {value!r} in hyper= is no finite number; give one such as 0.5")
+    return Fraction(value) if isinstance(value, Rational) else Fraction(repr(number))
+
+
+def _check_names_map(argument: str, given: Any, what: str, example: str) -> None:
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise UsageError(f"{argument}= gives each name {what}, as {example}; not {given!r}")
+
+
+def _check_names(
+    rule: UpdateRule,
+    hyper: Mapping[str, Any],
+    steps: int,
+    given: Mapping[str, str] | None,
+    domain: Mapping[str, str] | None,
 ) -> None:
-    if not 1 <= steps <= len(GRADIENTS):
-        raise UsageError(f"steps={steps}; give 1 to {len(GRADIENTS)}")
-    missing = sorted(set(rule.hyper) - set(hyper) - set(given))
+    """What the caller names is a hyper-parameter, or a symbol of the rule."""
+    _check_names_map("given", given or {}, "a formula", '{"eps": "0"}')
+    _check_names_map("domain", domain or {}, "a domain", '{"b": "(0, 1)"}')
+    missing = sorted(set(rule.hyper) - set(hyper) - set(given or {}))
     if missing:
         raise UsageError(f"the rule holds {', '.join(missing)}; give each a value in hyper=")
-    taken = {PARAMETER, GRADIENT, STEP, *(f"{GRADIENT}{i}" for i in range(1, steps + 1))}
-    clash = sorted(taken & set(hyper))
+    drawn = _drawn(steps)
+    clash = sorted({*drawn, GRADIENT, STEP} & set(hyper))
     if clash:
         raise UsageError(
             f"{clash[0]!r} is no name for a hyper-parameter (w parameter, g and g1, g2, ... "
             "gradients, t number of the step); call it otherwise"
         )
+    known = (*hyper, *drawn)
+    unknown = sorted(set(domain or {}) - set(known))
+    if unknown:
+        raise UnknownNameError(
+            f"domain= names {unknown[0]!r}, which is no hyper-parameter; "
+            f"{did_you_mean(unknown[0], known)}known: {', '.join(known)}"
+        )
 
 
-def _lifted(optimiser: Callable[..., Any], hyper: Mapping[str, float], steps: int) -> list[Any]:
-    """The parameter after each number of updates, as expressions of w, g1, ... and `hyper`."""
+def _check_values(formulas: Sequence[Any], hyper: Mapping[str, Any], steps: int) -> None:
+    """Refuse a symbol that came in with a formula of `given` or `slope` and has no value."""
+    free = {each.name for formula in formulas for each in formula.free_symbols}
+    missing = sorted(free - {*hyper, *_drawn(steps)})
+    if missing:
+        raise UsageError(
+            f"given= or slope= holds {', '.join(missing)}; give each a value in hyper="
+        )
+
+
+def _drawn(steps: int) -> tuple[str, ...]:
+    """Symbols of the parameters after some steps that are no hyper-parameters."""
+    return PARAMETER, *(f"{GRADIENT}{number}" for number in range(1, steps + 1))
+
+
+def _lifted(
+    optimiser: Callable[..., Any], hyper: Mapping[str, Fraction], steps: int
+) -> tuple[list[Any], tuple[str, ...]]:
+    """The parameter after each number of updates, as expressions of w, g1, ... and `hyper`.
+
+    Also returns what a reader of the program must know, such as how its constants were read.
+    """
     names = [f"{GRADIENT}{number}" for number in range(1, steps + 1)]
 
     def parameter_after(number: int) -> Callable[..., Any]:
@@ -134,32 +222,55 @@ def _lifted(optimiser: Callable[..., Any], hyper: Mapping[str, float], steps: in
 
         return program
 
+    values = {name: float(value) for name, value in hyper.items()}
     example = dict(zip(names, GRADIENTS, strict=False))
     with compat.x64():
         formulas = [
-            lift(parameter_after(number), START, example, dict(hyper))
-            for number in range(1, steps + 1)
+            lift(parameter_after(number), START, example, values) for number in range(1, steps + 1)
         ]
-    return [_flat(formula.sympy()) for formula in formulas]
+    return [_flat(formula.sympy()) for formula in formulas], formulas[-1].notes
 
 
 def _flat(expr: Any) -> Any:
     """Symbols without the path of the argument they came in: `hyper.a` is a."""
-    return expr.xreplace({each: symbol(each.name.rpartition(".")[2]) for each in expr.free_symbols})
+    names = {each: symbol(each.name.rpartition(".")[2]) for each in expr.free_symbols}
+    return without_choices(expr.xreplace(names))
+
+
+def _point(hyper: Mapping[str, Fraction], number: int) -> dict[str, Any]:
+    """The first point that is judged after so many updates."""
+    gradients = {f"{GRADIENT}{i}": GRADIENTS[i - 1] for i in range(1, number + 1)}
+    return {PARAMETER: START, **gradients, **hyper}
+
+
+def _judged(
+    true: Any, claimed: Any, point: Mapping[str, Any], domains: Mapping[str, str], seed: int
+) -> Verdict:
+    """The verdict on the parameter after an update; undecided where it is no formula."""
+    try:
+        question = _question(true, claimed, point, domains)
+    except UnsupportedFunction as error:
+        claim = Claim("w of the program", "w of the rule", kind="value", is_replayable=False)
+        reason = "is no number" if is_undefined(true) else f"cannot be compared: {error}"
+        return Verdict(claim, "undecided", scope=f"w after this update {reason}")
+    return judge_question(question, seed=seed, with_repair=False)
 
 
 def _question(
-    true: Any, claimed: Any, number: int, hyper: Mapping[str, float], domains: Mapping[str, str]
+    true: Any, claimed: Any, point: Mapping[str, Any], domains: Mapping[str, str]
 ) -> Question:
     """Whether the parameter after an update is the claimed one, at the given point first."""
-    gradients = {f"{GRADIENT}{i}": GRADIENTS[i - 1] for i in range(1, number + 1)}
     used = {each.name for each in true.free_symbols | claimed.free_symbols}
-    point = {PARAMETER: START, **gradients, **hyper}
     return read(
         true,
         claimed,
         kind="value",
         domain={name: where for name, where in domains.items() if name in used},
-        points=[{name: value for name, value in point.items() if name in used}],
+        points=[{name: _kept(value) for name, value in point.items() if name in used}],
         parameters=sorted(used),
     )
+
+
+def _kept(value: float | Fraction) -> float | str:
+    """A coordinate as a claim keeps it: text where no double is the number."""
+    return float(value) if Fraction(float(value)) == value else str(value)
