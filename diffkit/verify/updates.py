@@ -31,7 +31,9 @@ from diffkit.symbolic.update_rule import (
 )
 from diffkit.verify import line_edits
 from diffkit.verify.check import judge_question
+from diffkit.verify.points import exact
 from diffkit.verify.question import Question, read
+from diffkit.verify.reading import read_point
 
 #: The first point that is judged: gradients of both signs that no rule can confuse.
 GRADIENTS = (2.0, 1.0, -3.0, 0.5, -1.5, 4.0)
@@ -90,18 +92,7 @@ def check_updates(
         return _judged(true, claim, _point(values, number), domains, seed)
 
     wanted = claimed.parameters(steps, slope, given)
-    if isinstance(optimiser, UpdateRule):
-        found, name, notes = optimiser.parameters(steps, slope), "the one rule", ()
-    elif slope is not None:
-        raise UsageError("slope= tells two rules apart; a program is read for any gradients")
-    elif not callable(optimiser):
-        raise UsageError(
-            f"the optimiser is {type(optimiser).__name__}; give a function of the hyper-parameters "
-            "that builds it, such as lambda a: optax.sgd(a)"
-        )
-    else:
-        found, notes = _lifted(optimiser, values, steps)
-        name = "the program"
+    found, name, notes = _parameters(optimiser, slope, values, steps)
     _check_values((*found, *wanted), values, steps)
     for number in range(1, steps + 1):
         # An edit of an unrolled formula repairs no line of a rule: lines have edits of their own.
@@ -113,12 +104,19 @@ def check_updates(
         statement=f"w after update {number} of {name} = w of the rule",
         assumptions=(*verdict.assumptions, *notes),
     )
-    if verdict.status != "refuted" or not with_repair:
+    if verdict.status != "refuted" or not with_repair or any(map(is_undefined, found)):
         return verdict
 
+    # equal normal forms leave out where a claim is undefined: that may be where this one failed
+    failed = {**_point(values, number), **(verdict.counterexample or {})}
+
     def status(claims: Sequence[Any]) -> Status:
+        asked = _question(found[number - 1], claims[number - 1], failed, domains)
+        at = exact(asked.claim.points[0], asked.domains)
+        if read_point(asked, at).outcome != "agrees":
+            return "undecided"
         pairs = enumerate(zip(found, claims, strict=True), 1)
-        statuses = {ask(true, claim, at).status for at, (true, claim) in pairs}
+        statuses = {ask(true, claim, count).status for count, (true, claim) in pairs}
         return next(each for each in SEVERITY if each in statuses)
 
     last = _question(found[-1], wanted[-1], _point(values, steps), domains)
@@ -126,6 +124,23 @@ def check_updates(
         claimed, last, lambda e: claimed.parameters(steps, slope, given, e), status
     )
     return replace(verdict, repair=repair, diagnosis=repair.edit if repair else None)
+
+
+def _parameters(
+    optimiser: Any, slope: str | None, hyper: Mapping[str, Fraction], steps: int
+) -> tuple[Sequence[Any], str, tuple[str, ...]]:
+    """The optimiser's parameter after 1, 2, ... updates, what it is called, and notes on it."""
+    if isinstance(optimiser, UpdateRule):
+        return optimiser.parameters(steps, slope), "the one rule", ()
+    if slope is not None:
+        raise UsageError("slope= tells two rules apart; a program is read for any gradients")
+    if not callable(optimiser):
+        raise UsageError(
+            f"the optimiser is {type(optimiser).__name__}; give a function of the hyper-parameters "
+            "that builds it, such as lambda a: optax.sgd(a)"
+        )
+    found, notes = _lifted(optimiser, hyper, steps)
+    return found, "the program", notes
 
 
 def _check_steps(steps: Any) -> None:

@@ -126,6 +126,16 @@ def test_a_rule_of_several_cases_is_judged(step, rule, status):
     assert (verdict.scope == "w after this update is no number") == (status == "undecided")
 
 
+def test_a_repair_holds_where_the_claim_failed():
+    def signed(a):
+        return Stateless(lambda g, w: -a * jnp.where(g == 0, 1.0, jnp.sign(g)))
+
+    # 1/sign(g) is sign(g) wherever it is defined, and not at the counterexample g = 0
+    verdict = check_updates(signed, "w = w - a*sign(g)", {"a": 0.125})
+    assert verdict.counterexample["g1"] == 0
+    assert verdict.repair is None
+
+
 def test_two_rules_with_gradients_at_different_places_are_told_apart_by_a_slope():
     ahead = as_rule(MOMENTUM).changed({}, at="w - a*b*v")
     assert check_updates(ahead, MOMENTUM, HYPER).status == "proved"
