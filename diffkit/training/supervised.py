@@ -20,6 +20,7 @@ from flax import nnx
 
 from diffkit.core.errors import UsageError
 from diffkit.lab.checkpoints import Checkpoints
+from diffkit.training import arguments
 from diffkit.training.segments import in_segments
 
 Array = Any
@@ -34,7 +35,9 @@ Loss = Callable[[nnx.Module, Array, Array], Array]
 
 def cross_entropy(module: Any, inputs: Array, targets: Array) -> Array:
     r"""Mean of $-\log \operatorname{softmax}(z)_y$, z the logits the module returns."""
-    return optax.softmax_cross_entropy_with_integer_labels(module(inputs), targets).mean()
+    logits = module(inputs)
+    arguments.check_logits(logits, targets)
+    return optax.softmax_cross_entropy_with_integer_labels(logits, targets).mean()
 
 
 def squared_error(module: Any, inputs: Array, targets: Array) -> Array:
@@ -76,11 +79,18 @@ class Fit:
         return nnx.merge(self.graph, params, rest)
 
     def evaluate(self, metric: Loss, inputs: Array, targets: Array) -> np.ndarray:
-        """A number of every run on some data, (runs,); modules are in evaluation mode."""
-        found = _evaluate(
-            self.graph, metric, self.params, self.rest, jnp.asarray(inputs), jnp.asarray(targets)
-        )
-        return np.asarray(found)
+        """A number of every run on some data, (runs,); modules are in evaluation mode.
+
+        Raises:
+            UsageError: not as many targets as inputs, none, or no data of the module and metric.
+        """
+        inputs, targets = map(jnp.asarray, arguments.samples(inputs, targets))
+        asked = self.graph, metric, self.params, self.rest, inputs, targets
+        with arguments.traced(
+            f"the metric of inputs {inputs.shape} and targets {targets.shape} has no value"
+        ):
+            _evaluate.eval_shape(*asked)
+        return np.asarray(_evaluate(*asked))
 
     def accuracy(self, inputs: Array, targets: Array) -> np.ndarray:
         """Share of samples whose largest logit is that of their class, (runs,)."""
@@ -107,7 +117,9 @@ def _evaluate(
 
 
 def _accuracy(module: Any, inputs: Array, targets: Array) -> Array:
-    return jnp.mean(jnp.argmax(module(inputs), axis=-1) == targets)
+    logits = module(inputs)
+    arguments.check_logits(logits, targets)
+    return jnp.mean(jnp.argmax(logits, axis=-1) == targets)
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,14 +157,15 @@ class Trainer:
         settings: Mapping[str, Sequence[float]] | None = None,
     ) -> Fit:
         """Train from every seed with every setting; see `fit`."""
-        inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
-        self._check(inputs, targets, seeds)
-        if missing := [name for name in self.initial if name not in (settings or {})]:
-            raise UsageError(
-                f"no value for the setting {missing[0]!r} of the module; give settings"
-            )
+        inputs, targets = arguments.samples(inputs, targets)
+        self._check_numbers(len(inputs))
+        runs = arguments.seeds_of_runs(seeds)
+        chosen = arguments.settings_of_runs({} if settings is None else settings)
+        self._check_settings(tuple(chosen))
         graph = self._graph  # a module without parameters is refused before anything is traced
-        numbers, chosen = _grid(seeds, settings or {})
+        self._check_data(inputs, targets)
+        inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
+        numbers, chosen = _grid(runs, chosen)
 
         blocks = _blocks(len(numbers))
         of_blocks = [
@@ -194,15 +207,20 @@ class Trainer:
         )
         return [((params, rest), losses, None) for (params, rest, _), losses in parts]
 
-    @cached_property
+    @property
     def _graph(self) -> Any:
-        """Structure of the module, found without computing any of its arrays."""
+        """Structure of the module."""
+        return self._shapes[0]
+
+    @cached_property
+    def _shapes(self) -> tuple[Any, Any, Any]:
+        """Structure, parameters and other state, found without computing any of its arrays."""
         numbers = dict.fromkeys(self.initial, jnp.ones(()))
         shapes = nnx.eval_shape(lambda: self.make(nnx.Rngs(0), **numbers))
-        graph, params, _ = nnx.split(shapes, nnx.Param, ...)
+        graph, params, rest = nnx.split(shapes, nnx.Param, ...)
         if not jax.tree.leaves(params):
             raise UsageError("the module has no nnx.Param to train")
-        return graph
+        return graph, params, rest
 
     @cached_property
     def _compiled(self) -> set[Any]:
@@ -291,19 +309,58 @@ class Trainer:
         value = self.loss(module, inputs, targets)
         return value, nnx.split(module, nnx.Param, ...)[2]
 
-    def _check(self, inputs: Array, targets: Array, seeds: Sequence[int]) -> None:
-        if inputs.shape[:1] != targets.shape[:1]:
-            raise UsageError(f"{len(inputs)} inputs and {len(targets)} targets; give as many")
-        if self.steps < 1:
-            raise UsageError(f"steps={self.steps}; give 1 or more")
-        if self.watch is not None and (self.every < 1 or self.steps % self.every):
-            raise UsageError(f"every={self.every}; give a divisor of steps={self.steps}")
-        if self.watch is not None and self.checkpoints is not None:
-            raise UsageError("a training that is watched is not saved; leave out checkpoints")
-        if not 1 <= self.batch <= len(targets):
-            raise UsageError(f"batch={self.batch}; a batch has 1 to {len(targets)} samples")
-        if not len(seeds) or len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise UsageError(f"seeds={tuple(seeds)}; give whole numbers >= 0, all different")
+    def _check_numbers(self, samples: int) -> None:
+        arguments.whole("steps", self.steps)
+        if self.watch is not None:
+            arguments.whole("every", self.every)
+            if self.steps % self.every:
+                raise UsageError(f"every={self.every}; give a divisor of steps={self.steps}")
+            if self.checkpoints is not None:
+                raise UsageError("a training that is watched is not saved; leave out checkpoints")
+        arguments.whole("batch", self.batch, samples)
+
+    def _check_settings(self, names: Sequence[str]) -> None:
+        if missing := [name for name in self.initial if name not in names]:
+            raise UsageError(
+                f"no value for the setting {missing[0]!r} of the module; give settings"
+            )
+        others = [name for name in names if name not in self.initial]
+        arguments.check_takes(self.optimiser, "optimiser", others)
+        arguments.check_takes(self.make, "module", self.initial, (None,))
+
+    def _check_data(self, inputs: Array, targets: Array) -> None:
+        """The module takes a batch, its loss is a number, every label is a class."""
+        sides = [
+            jax.ShapeDtypeStruct((self.batch, *side.shape[1:]), jnp.asarray(side[:0]).dtype)
+            for side in (inputs, targets)
+        ]
+        key = tuple((side.shape, side.dtype) for side in sides)
+        if key not in self._outputs:
+            self._outputs[key] = self._output(*sides)
+        if self.loss is cross_entropy:
+            arguments.check_classes(targets, self._outputs[key])
+
+    @cached_property
+    def _outputs(self) -> dict[Any, int]:
+        """Shapes of a batch that were traced -> how many classes the module tells apart."""
+        return {}
+
+    def _output(self, inputs: Any, targets: Any) -> int:
+        """The same of batches of these shapes, found without computing; 0 for another loss."""
+
+        def logits(params: Any, rest: Any, inputs: Array) -> Array:
+            return nnx.merge(self._graph, params, rest, copy=True)(inputs)
+
+        state = self._shapes[1:]
+        with arguments.traced(f"the module cannot take a batch of shape {inputs.shape}"):
+            if self.loss is cross_entropy:
+                found = jax.eval_shape(logits, *state, inputs)
+                arguments.check_logits(found, targets)
+                return found.shape[-1]
+            value, _ = jax.eval_shape(self._objective, *state, inputs, targets)
+        if value.shape:
+            raise UsageError(f"the loss has the shape {value.shape}; give one number, as the mean")
+        return 0
 
 
 def fit(
@@ -332,14 +389,15 @@ def fit(
         optimiser: Builds the optimiser; takes the settings by name.
         steps: Updates, >= 1.
         batch: Samples of an update, 1 to N.
-        seeds: Whole numbers >= 0, all different.
+        seeds: Whole numbers from 0 to 2^32 - 1, all different.
         settings: Hyper-parameter -> values; the runs are all combinations with the seeds, the
             seeds varying fastest.
         loss: What is minimised.
         checkpoints: Where the state of a long training is saved; a killed one goes on there.
 
     Raises:
-        UsageError: a number outside of its range, or no floating-point parameter.
+        UsageError: a number outside of its range, a label that is no class, a setting that nothing
+            takes, data that the module does not take, or no parameter.
 
     >>> from diffkit.nets.mlp import Classifier
     >>> from diffkit.problems.synthetic import xor
@@ -398,13 +456,9 @@ def _joined(parts: Sequence[Any], runs: int) -> Any:
 
 
 def _grid(
-    seeds: Sequence[int], settings: Mapping[str, Sequence[float]]
+    seeds: np.ndarray, settings: Mapping[str, np.ndarray]
 ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
     """Seed and hyper-parameters of every run."""
-    if any(len(values) == 0 for values in settings.values()):
-        raise UsageError("a setting has no value; give one or more")
-    axes = np.meshgrid(
-        *(np.asarray(v) for v in settings.values()), np.asarray(seeds), indexing="ij"
-    )
+    axes = np.meshgrid(*settings.values(), seeds, indexing="ij")
     flat = [axis.ravel() for axis in axes]
     return flat[-1], dict(zip(settings, flat, strict=False))

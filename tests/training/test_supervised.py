@@ -192,19 +192,43 @@ GOOD = {"steps": 3, "batch": 4}
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"steps": 0}, "steps=0"),
-        ({"batch": 0}, "1 to 64 samples"),
-        ({"batch": 65}, "1 to 64 samples"),
-        ({"seeds": ()}, "seeds="),
+        *(({"steps": n}, f"steps={n!r}") for n in (0, 1.5, "3", None, True)),
+        *(({"batch": n}, f"batch={n!r}; .* from 1 to 64") for n in (0, 65, 1.5, "3", None)),
+        *(
+            ({"seeds": s}, "seeds=.* give one or more whole")
+            for s in ((), (-1,), (1.5,), "3", None)
+        ),
         ({"seeds": (1, 1)}, "all different"),
-        ({"seeds": (-1,)}, ">= 0"),
+        ({"seeds": (7, 7 + 2**32)}, "<= 4294967295"),
         ({"settings": {"learning_rate": ()}}, "no value"),
+        ({"settings": {"learning_rate": 0.1}}, "give a sequence"),
+        ({"settings": {"learning_rate": ("a",)}}, "no numbers"),
+        (
+            {"settings": {"rate": (0.1,)}},
+            "settings rate: .* it takes learning_rate, momentum",
+        ),
+        ({"settings": None}, "missing a required argument: 'learning_rate'"),
+        ({"targets": np.where(XOR.targets > 0, 2, 0)}, "the label 2 is none of the 2 classes"),
+        ({"targets": -XOR.targets}, "the label -1 is none of the 2 classes"),
+        (
+            {"targets": XOR.targets[:, None]},
+            r"labels of shape \(4, 1\) .* an array of shape \(4,\)",
+        ),
+        ({"targets": np.eye(2)[XOR.targets]}, r"labels of shape \(4, 2\)"),
+        ({"targets": XOR.targets * 1.0}, "give whole numbers 0, 1"),
+        ({"inputs": np.zeros((64, 3))}, r"cannot take a batch of shape \(4, 3\): TypeError"),
+        ({"inputs": XOR.inputs.astype(object)}, "inputs hold object and no numbers"),
+        ({"inputs": XOR.inputs.astype(str)}, "inputs hold .* and no numbers"),
+        ({"inputs": XOR.inputs[:0], "targets": XOR.targets[:0]}, "there are no samples"),
+        ({"loss": lambda module, x, y: module(x)}, "the loss has the shape"),
     ],
 )
 def test_a_training_that_cannot_be_is_refused(change, said):
     asked = {"settings": {"learning_rate": (0.1,)}, **GOOD, **change}
-    with pytest.raises(UsageError, match=said):
-        fit(net, XOR.inputs, XOR.targets, optax.sgd, **asked)
+    asked = {"inputs": XOR.inputs, "targets": XOR.targets, **asked}
+    with pytest.raises(UsageError, match=said) as caught:
+        fit(net, optimiser=optax.sgd, **asked)
+    assert "\n" not in str(caught.value)
 
 
 def test_other_refusals():
@@ -216,6 +240,13 @@ def test_other_refusals():
     found = fit(net, XOR.inputs, XOR.targets, lambda: optax.sgd(0.1), **GOOD)
     with pytest.raises(UsageError, match="none of the 1 runs"):
         found.module(1)
+    for targets in (XOR.targets[:, None], XOR.targets[:1], XOR.targets * 0.5):
+        with pytest.raises(UsageError, match=r"labels|give as many"):
+            found.accuracy(XOR.inputs, targets)
+    with pytest.raises(UsageError, match="there are no samples"):
+        found.accuracy(XOR.inputs[:0], XOR.targets[:0])
+    with pytest.raises(UsageError, match="has no value: TypeError"):
+        found.accuracy(XOR.inputs[:, :1], XOR.targets)
     with pytest.raises(UsageError, match="inputs and the outputs"):
         Classifier((3,), "relu", rngs=nnx.Rngs(0))
 
