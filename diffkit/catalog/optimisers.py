@@ -171,7 +171,7 @@ def judge_optimiser(row: OptimiserRow) -> OptimiserClaim:
             row.build(is_cured=is_cured),
             rule,
             _values(row),
-            domain=_domains(row),
+            domain=domains_of(_used(row)),
             given=given,
             with_repair=False,
         )
@@ -211,8 +211,9 @@ def _values(row: OptimiserRow) -> dict[str, float]:
     return {name: value for name, value in VALUES.items() if name in _used(row)}
 
 
-def _domains(row: OptimiserRow) -> dict[str, str]:
-    return {name: where for name, where in DOMAINS.items() if name in _used(row)}
+def domains_of(names: Iterable[str]) -> dict[str, str]:
+    """The domains of those of the hyper-parameters that are no positive numbers of any size."""
+    return {name: DOMAINS[name] for name in names if name in DOMAINS}
 
 
 def _value(text: str, hyper: Mapping[str, Any]) -> Any:

@@ -75,7 +75,8 @@ MUTANTS = {
 
 
 def asked(row: optimisers.OptimiserRow, rule: UpdateRule):
-    values, domains = optimisers._values(row), optimisers._domains(row)
+    values = optimisers._values(row)
+    domains = optimisers.domains_of(values)
     return check_updates(row.build(), rule, values, domain=domains, with_repair=False)
 
 

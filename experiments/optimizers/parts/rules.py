@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffkit.catalog.optimisers import (
-    DOMAINS,
     ROWS,
     VALUES,
     OptimiserClaim,
+    domains_of,
     judge_optimiser,
 )
 from diffkit.catalog.printed_rules import PRINTED, PrintedClaim, judge_printed
@@ -41,8 +41,9 @@ def _as_rmsprop() -> tuple[Verdict, Verdict]:
     plain = UpdateRule(("v = b2*v + (1 - b2)*g**2", "w = w - a*g/(sqrt(v) + eps)"))
     values = {name: VALUES[name] for name in ("a", "b1", "b2", "eps")}
     corrected = plain.changed({"w": "w - a*g/(sqrt(v/(1 - b2**t)) + eps)"})
+    where, given = domains_of(values), {"b1": "0"}
     same, other = (
-        check_updates(rule, adam.rule, values, domain=DOMAINS, given={"b1": "0"}, with_repair=False)
+        check_updates(rule, adam.rule, values, domain=where, given=given, with_repair=False)
         for rule in (corrected, plain)
     )
     return same, other
@@ -56,7 +57,8 @@ def _mutants() -> list[Verdict]:
         right = next(line for line in rule.lines if line.startswith("w = ")).partition("=")[2]
         turned = rule.changed({"w": f"2*w - ({right})"})
         values = {name: VALUES[name] for name in VALUES if name in {*rule.hyper, *row.rule.hyper}}
-        found.append(check_updates(row.build(), turned, values, domain=DOMAINS, with_repair=False))
+        where = domains_of(values)
+        found.append(check_updates(row.build(), turned, values, domain=where, with_repair=False))
     return found
 
 
