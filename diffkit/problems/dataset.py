@@ -8,8 +8,15 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.core.ranges import is_real, is_whole
 
 Array = np.ndarray[Any, Any]
+
+
+def check_seed(seed: int) -> None:
+    """Refuse what NumPy takes for no seed, and `None`, of which every draw is another."""
+    if not is_whole(seed, 0):
+        raise UsageError(f"seed={seed!r}; give a whole number >= 0")
 
 
 @dataclass(frozen=True)
@@ -52,11 +59,40 @@ class Dataset:
         return digest.hexdigest()
 
     def take(self, rows: Sequence[int] | Array) -> "Dataset":
-        """Some of the samples, in this order; there is no official training part any more."""
-        index = np.asarray(rows, dtype=np.int64)
+        """Some of the samples, in this order; there is no official training part any more.
+
+        Args:
+            rows: Their numbers, from the end where negative; or a mask, True where one is taken.
+
+        Raises:
+            UsageError: a row that is none of the samples, or a mask of another length.
+        """
+        index = self._rows(rows)
         return Dataset(
             self.name, self.inputs[index], self.targets[index], self.classes, self.source
         )
+
+    def _rows(self, rows: Sequence[int] | Array) -> Array:
+        try:
+            found = np.asarray(rows)
+        except ValueError:  # lists of several lengths
+            found = np.asarray(None)
+        if found.size == 0 and found.ndim == 1:
+            return np.zeros(0, np.int64)
+        if found.dtype == np.bool_ and found.shape == (len(self),):
+            return np.flatnonzero(found)
+        if found.ndim != 1 or found.dtype.kind not in "iu":
+            raise UsageError(
+                f"rows of {found.dtype} and shape {found.shape}; give whole numbers, or a mask of "
+                f"the {len(self)} samples of {self.name}"
+            )
+        low, high = int(found.min()), int(found.max())
+        if low < -len(self) or high >= len(self):
+            raise UsageError(
+                f"row {low if low < -len(self) else high} is none of the {len(self)} samples of "
+                f"{self.name}; give 0 to {len(self) - 1}"
+            )
+        return found.astype(np.int64)
 
     def split(self, test_share: float | None = None, seed: int = 0) -> "tuple[Dataset, Dataset]":
         """Training and test part; each class is in both in the same share.
@@ -66,7 +102,7 @@ class Dataset:
             seed: Of the shuffling.
 
         Raises:
-            UsageError: no official split, a share outside (0, 1), or an empty part.
+            UsageError: no official split, a share outside (0, 1), a seed < 0, or an empty part.
         """
         if test_share is None:
             if self.official_train is None:
@@ -75,8 +111,9 @@ class Dataset:
                 )
             rows = np.arange(len(self))
             return self.take(rows[: self.official_train]), self.take(rows[self.official_train :])
-        if not 0 < test_share < 1:
+        if not (is_real(test_share) and 0 < test_share < 1):
             raise UsageError(f"test_share={test_share!r}; the share of the test part is in (0, 1)")
+        check_seed(seed)
         random = np.random.default_rng(seed)
         groups = (
             [np.flatnonzero(self.targets == k) for k in range(len(self.classes))]

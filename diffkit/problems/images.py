@@ -10,6 +10,7 @@ import io
 import os
 import struct
 import tarfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ CIFAR10_MEMBERS = tuple(
 )
 _RECORD = 1 + 3 * 32 * 32
 CIFAR10_CLASSES = tuple("airplane automobile bird cat deer dog frog horse ship truck".split())
+_MNIST_SHAPE = (28, 28)
 _IDX_TYPES = {0x08: np.dtype(np.uint8)}
 
 
@@ -47,7 +49,9 @@ def mnist(folder: str | Path | None = None) -> Dataset:
         UsageError: a file is missing or is not the published one; says which and where.
     """
     place = _folder(folder, "mnist")
-    parts = [_idx(gzip.decompress(_read(place, name, MNIST)), name) for name in MNIST]
+    parts = [_idx(_unpacked(_read(place, name, MNIST), name), name) for name in MNIST]
+    for images, labels, names in ((*parts[:2], [*MNIST][:2]), (*parts[2:], [*MNIST][2:])):
+        _check_pair(images, labels, *names)
     train, train_labels, test, test_labels = parts
     return Dataset(
         "mnist",
@@ -85,6 +89,8 @@ def cifar10(folder: str | Path | None = None) -> Dataset:
 
 def _folder(given: str | Path | None, name: str) -> Path:
     if given is not None:
+        if not isinstance(given, str | os.PathLike):
+            raise UsageError(f"folder={given!r}; give the path of the folder that holds {name}")
         return Path(given)
     root = os.environ.get(VARIABLE, "")
     if not root:
@@ -111,6 +117,29 @@ def _read(folder: Path, name: str, checksums: Mapping[str, str]) -> bytes:
             f"{path} has the MD5 {found}, the published file has {checksums[name]}; fetch it again"
         )
     return data
+
+
+def _unpacked(data: bytes, name: str) -> bytes:
+    try:
+        return gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{name} is no whole gzip file ({error}); fetch it again") from error
+
+
+def _check_pair(images: np.ndarray, labels: np.ndarray, images_name: str, labels_name: str) -> None:
+    """Refuse what reads as IDX and holds no images, or not their labels."""
+    if images.shape[1:] != _MNIST_SHAPE:
+        raise UsageError(
+            f"{images_name} holds an array of shape {images.shape}, no images of 28x28 pixels; "
+            "put the published file in its place"
+        )
+    if labels.shape != images.shape[:1]:
+        raise UsageError(
+            f"{labels_name} holds an array of shape {labels.shape}, not one label for each of the "
+            f"{len(images)} images; put the published file in its place"
+        )
+    if labels.max(initial=0) > 9:
+        raise UsageError(f"{labels_name} holds the label {labels.max()}; MNIST has ten classes")
 
 
 def _idx(data: bytes, name: str) -> np.ndarray[Any, Any]:

@@ -30,6 +30,8 @@ def load(name: str, folder: str | Path | None = None) -> Dataset:
     >>> digits.inputs.shape, digits.targets[:3].tolist(), len(digits.classes)
     ((1797, 64), [0, 1, 2], 10)
     """
+    if not isinstance(name, str):
+        raise UnknownNameError(f"no data set is called {name!r}; known: {', '.join(NAMES)}")
     if name in TABLES:
         if folder is not None:
             raise UsageError(f"{name} is read from scikit-learn, not from a folder")

@@ -1,11 +1,12 @@
 """Problems that are drawn: two spirals, XOR, and a linear teacher."""
 
-from math import pi
+from math import inf, pi
 
 import numpy as np
 
 from diffkit.core.errors import UsageError
-from diffkit.problems.dataset import Dataset
+from diffkit.core.ranges import is_real, is_whole
+from diffkit.problems.dataset import Dataset, check_seed
 
 
 def spirals(samples: int, *, turns: float = 1.5, noise: float = 0.02, seed: int = 0) -> Dataset:
@@ -20,8 +21,8 @@ def spirals(samples: int, *, turns: float = 1.5, noise: float = 0.02, seed: int 
     Raises:
         UsageError: a number outside of its range.
     """
-    _check(samples, noise)
-    if not turns > 0:
+    _check(samples, noise, seed)
+    if not (is_real(turns) and 0 < turns < inf):
         raise UsageError(f"turns={turns!r}; give a number > 0")
     random = np.random.default_rng(seed)
     arm = np.arange(samples) % 2
@@ -43,9 +44,9 @@ def xor(samples: int, *, noise: float = 0.1, seed: int = 0) -> Dataset:
     Raises:
         UsageError: a number outside of its range.
     """
+    _check(samples, noise, seed)
     if samples < 4:
         raise UsageError(f"samples={samples!r}; XOR has four corners, give 4 or more")
-    _check(samples, noise)
     random = np.random.default_rng(seed)
     corner = np.arange(samples) % 4
     signs = np.stack([corner % 2, corner // 2], axis=1) * 2 - 1
@@ -67,9 +68,9 @@ def linear_teacher(
     Raises:
         UsageError: a number outside of its range.
     """
-    _check(samples, noise)
-    if features < 1:
-        raise UsageError(f"features={features!r}; give 1 or more")
+    _check(samples, noise, seed)
+    if not is_whole(features, 1):
+        raise UsageError(f"features={features!r}; give a whole number >= 1")
     random = np.random.default_rng(seed)
     b = random.standard_normal(features)
     b /= np.linalg.norm(b)
@@ -88,8 +89,9 @@ def _classes(name: str, points: np.ndarray, label: np.ndarray, source: str) -> D
     )
 
 
-def _check(samples: int, noise: float) -> None:
-    if samples < 2:
-        raise UsageError(f"samples={samples!r}; give 2 or more")
-    if not noise >= 0:
+def _check(samples: int, noise: float, seed: int) -> None:
+    if not is_whole(samples, 2):
+        raise UsageError(f"samples={samples!r}; give a whole number, 2 or more")
+    if not (is_real(noise) and 0 <= noise < inf):
         raise UsageError(f"noise={noise!r}; give a number >= 0")
+    check_seed(seed)

@@ -7,13 +7,14 @@ smaller one; both would train something else than was asked for.
 import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from numbers import Integral
+from math import inf
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 
 from diffkit.core.errors import DEFECTS, DiffkitError, UsageError
+from diffkit.core.ranges import is_whole
 
 Array = Any
 #: `jax.random.key` keeps 32 bits of a seed.
@@ -51,8 +52,7 @@ def _count(array: Array) -> int:
 
 def whole(name: str, value: Any, most: int | None = None) -> None:
     """Refuse what is no whole number from 1 on."""
-    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
-    if not is_whole or value < 1 or (most is not None and value > most):
+    if not is_whole(value, 1, inf if most is None else most):
         wanted = "1 or more" if most is None else f"a whole number from 1 to {most}"
         raise UsageError(f"{name}={value!r}; give {wanted}")
 
@@ -67,8 +67,8 @@ def seeds_of_runs(seeds: Any) -> np.ndarray:
         found = np.asarray(seeds)
     except (TypeError, ValueError):
         found = np.asarray(None)
-    is_whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) > 0
-    if not is_whole or found.min() < 0 or found.max() > MOST_SEED:
+    are_whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) > 0
+    if not are_whole or found.min() < 0 or found.max() > MOST_SEED:
         raise UsageError(
             f"seeds={seeds!r}; give one or more whole numbers >= 0 and <= {MOST_SEED}, "
             "all different"

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from math import isfinite, nan
-from numbers import Integral, Rational
+from numbers import Rational
 from typing import Any
 
 from diffkit.backend import compat
 from diffkit.bridge.lift import lift
 from diffkit.core.claim import Claim
 from diffkit.core.errors import UnknownNameError, UnsupportedFunction, UsageError
+from diffkit.core.ranges import is_whole
 from diffkit.core.suggestions import did_you_mean
 from diffkit.core.verdict import SEVERITY, Status, Verdict
 from diffkit.symbolic.symbols import symbol
@@ -144,8 +145,7 @@ def _parameters(
 
 
 def _check_steps(steps: Any) -> None:
-    is_whole = isinstance(steps, Integral) and not isinstance(steps, bool)
-    if not is_whole or not 1 <= steps <= len(GRADIENTS):
+    if not is_whole(steps, 1, len(GRADIENTS)):
         raise UsageError(f"steps={steps!r}; give 1 to {len(GRADIENTS)}")
 
 

@@ -50,6 +50,30 @@ def test_mnist_is_read_from_the_folder_of_the_environment(tmp_path, monkeypatch,
     assert (train.targets.tolist(), test.targets.tolist()) == ([0, 1, 2, 3, 4, 5], [9, 8, 7])
 
 
+PACKED = gzip.compress(idx(np.zeros((6, 28, 28), np.uint8)))
+
+
+@pytest.mark.parametrize(
+    ("place", "data", "said"),
+    [
+        (0, PACKED[:-20], "train-images.* is no whole gzip file"),
+        (2, b"\0\0\x08\x01", "t10k-images.* is no whole gzip file"),
+        (3, PACKED[:12] + b"\xff" * 20, "t10k-labels.* is no whole gzip file"),
+        (0, gzip.compress(idx(np.zeros(6, np.uint8))), r"train-images.* shape \(6,\), no images"),
+        (2, gzip.compress(idx(np.zeros((3, 9, 9), np.uint8))), "t10k-images.* no images of 28x28"),
+        (1, PACKED, "train-labels.* not one label for each of the 6"),
+        (3, gzip.compress(idx(np.array([1, 10, 2], np.uint8))), "t10k-labels.* holds the label 10"),
+    ],
+)
+def test_a_file_of_the_right_checksum_and_another_content_is_refused(
+    place, data, said, tmp_path, monkeypatch, mnist_files
+):
+    files = mnist_files[1]
+    write(tmp_path, {**files, [*files][place]: data}, monkeypatch, "MNIST")
+    with pytest.raises(UsageError, match=said):
+        load("mnist", tmp_path)
+
+
 def archive(parts: dict[str, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as file:

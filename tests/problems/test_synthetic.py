@@ -40,7 +40,11 @@ def test_a_seed_fixes_the_draw():
     ("draw", "said"),
     [
         (lambda: spirals(1), "2 or more"),
-        (lambda: spirals(9, turns=0), "turns"),
+        *((lambda n=n: spirals(n), "2 or more") for n in (2.5, "9", None)),
+        *((lambda s=s: xor(4, seed=s), "seed=") for s in (-1, 1.5, None)),
+        *((lambda t=t: spirals(9, turns=t), "turns") for t in (0, "1", float("inf"))),
+        (lambda: xor(9, noise="1"), "noise"),
+        (lambda: linear_teacher(9, 2.5), "features"),
         (lambda: spirals(9, noise=-1), "noise"),
         (lambda: xor(3), "four corners"),
         (lambda: xor(9, noise=float("nan")), "noise"),

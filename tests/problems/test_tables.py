@@ -66,12 +66,29 @@ def test_another_seed_is_another_split_and_the_same_seed_the_same():
     assert first == same != other
 
 
+def test_rows_are_taken_by_number_in_order_and_by_mask():
+    data = load("digits")
+    threes = data.take(data.targets == 3)
+    assert len(threes) == 183
+    assert set(threes.targets) == {3}
+    assert data.take([2, 0, -1]).targets.tolist() == [2, 0, data.targets[-1]]
+    assert len(data.take([])) == 0
+
+
 @pytest.mark.parametrize(
     ("ask", "said"),
     [
         (lambda: load("digit"), "did you mean digits"),
         (lambda: load("nothing"), ", ".join(NAMES)),
+        *((lambda name=name: load(name), "no data set is called") for name in (None, [], 3)),
         (lambda: load("iris", "folder"), "not from a folder"),
+        (lambda: load("iris").split("x"), r"test_share='x'.* in \(0, 1\)"),
+        *((lambda seed=s: load("iris").split(0.2, seed), "seed=") for s in (-1, 1.5, None)),
+        (lambda: load("iris").take([1.7]), "give whole numbers"),
+        (lambda: load("iris").take([[1], [2]]), "give whole numbers"),
+        (lambda: load("iris").take([True, False]), "a mask of the 150 samples"),
+        (lambda: load("iris").take([0, 150]), "row 150 is none of the 150 samples"),
+        (lambda: load("iris").take([-151]), "row -151 is none"),
         (lambda: load("iris").split(), "no official split"),
         (lambda: load("iris").split(1.0), r"in \(0, 1\)"),
         (lambda: load("iris").split(float("nan")), r"in \(0, 1\)"),
