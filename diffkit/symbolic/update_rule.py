@@ -13,6 +13,7 @@ from functools import cached_property
 import sympy as sp
 
 from diffkit.core.errors import UsageError
+from diffkit.core.ranges import is_whole
 from diffkit.core.suggestions import did_you_mean
 from diffkit.symbolic.parse import parse
 from diffkit.symbolic.symbols import symbol
@@ -20,6 +21,8 @@ from diffkit.symbolic.symbols import symbol
 PARAMETER, GRADIENT, STEP = "w", "g", "t"
 #: Steps that are told apart: the first has no past, the second one, the third a past of the past.
 STEPS = 3
+#: Bits of a number that a rule may come to.
+MOST_BITS = 10_000
 #: A power beyond this one is a slip: rules have squares and roots, and SymPy multiplies it out.
 MOST_POWER = 1000
 
@@ -46,6 +49,11 @@ class UpdateRule:
     at: str = PARAMETER
 
     def __post_init__(self) -> None:
+        if not isinstance(self.lines, Sequence) or not isinstance(self.start, Mapping):
+            raise UsageError(
+                "a rule is a sequence of lines and a mapping of memory to its start, such as "
+                'UpdateRule(("m = m + g", "w = w - a*m"), start={"m": "0"})'
+            )
         names = [name for name, _ in self._assignments]
         if PARAMETER not in names:
             raise UsageError(
@@ -105,8 +113,8 @@ class UpdateRule:
         Raises:
             UsageError: steps < 1, `given` names no hyper-parameter, or a power beyond `MOST_POWER`.
         """
-        if steps < 1:
-            raise UsageError(f"steps={steps}; give 1 or more")
+        if not is_whole(steps, 1):
+            raise UsageError(f"steps={steps!r}; give 1 or more")
         unknown = sorted(set(given or {}) - set(self.hyper))
         if unknown:
             raise UsageError(
@@ -190,6 +198,8 @@ def _check_powers(formula: sp.Expr, values: Mapping[sp.Expr, sp.Expr]) -> None:
                 f"a line raises to the power {power}; powers up to {MOST_POWER} are compared, "
                 "give a name to a higher one"
             )
+        if node.is_Rational and max(abs(node.p), node.q).bit_length() > MOST_BITS:
+            raise UsageError("a line comes to a number of thousands of digits; give a name to it")
 
 
 def _assignment(line: str) -> tuple[str, sp.Expr]:

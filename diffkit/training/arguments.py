@@ -19,6 +19,11 @@ from diffkit.core.ranges import is_whole
 Array = Any
 #: `jax.random.key` keeps 32 bits of a seed.
 MOST_SEED = 2**32 - 1
+#: What builds each of the two.
+_EXAMPLES = {
+    "optimiser": "lambda: optax.sgd(0.1)",
+    "module": "lambda rngs: nnx.Linear(3, 1, rngs=rngs)",
+}
 
 
 def samples(inputs: Any, targets: Any) -> tuple[Array, Array]:
@@ -90,6 +95,8 @@ def settings_of_runs(settings: Any) -> dict[str, np.ndarray]:
         )
     found = {}
     for name, values in settings.items():
+        if not isinstance(name, str):
+            raise UsageError(f"a setting is called {name!r}; give the name of an argument")
         found[name] = array = _numbers(f"values of the setting {name!r}", values)
         if array.ndim != 1:
             raise UsageError(f"the setting {name!r} is {values!r}; give a sequence of numbers")
@@ -102,6 +109,11 @@ def check_takes(
     build: Callable[..., Any], what: str, names: Sequence[str], given: Sequence[Any] = ()
 ) -> None:
     """Refuse settings that what builds the optimiser or the module does not take."""
+    if not callable(build):
+        raise UsageError(
+            f"the {what} is {type(build).__name__}; give a function that builds it, such as "
+            f"{_EXAMPLES[what]}"
+        )
     try:
         signature = inspect.signature(build)
     except (TypeError, ValueError):  # some built-in functions have none; they say so themselves

@@ -19,6 +19,7 @@ import optax
 from flax import nnx
 
 from diffkit.core.errors import UsageError
+from diffkit.core.ranges import is_whole
 from diffkit.lab.checkpoints import Checkpoints
 from diffkit.training import arguments
 from diffkit.training.segments import in_segments
@@ -73,8 +74,8 @@ class Fit:
 
     def module(self, run: int) -> Any:
         """The trained module of one run."""
-        if not -len(self) <= run < len(self):
-            raise UsageError(f"run {run} is none of the {len(self)} runs")
+        if not is_whole(run, -len(self), len(self) - 1):
+            raise UsageError(f"run {run!r} is none of the {len(self)} runs")
         params, rest = jax.tree.map(lambda leaf: leaf[run], (self.params, self.rest))
         return nnx.merge(self.graph, params, rest)
 
@@ -352,7 +353,9 @@ class Trainer:
             return nnx.merge(self._graph, params, rest, copy=True)(inputs)
 
         state = self._shapes[1:]
-        with arguments.traced(f"the module cannot take a batch of shape {inputs.shape}"):
+        with arguments.traced(
+            f"the module or its loss cannot take inputs {inputs.shape} and targets {targets.shape}"
+        ):
             if self.loss is cross_entropy:
                 found = jax.eval_shape(logits, *state, inputs)
                 arguments.check_logits(found, targets)

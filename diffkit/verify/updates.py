@@ -203,12 +203,12 @@ def _check_names(
 
 
 def _check_values(formulas: Sequence[Any], hyper: Mapping[str, Any], steps: int) -> None:
-    """Refuse a symbol that came in with a formula of `given` or `slope` and has no value."""
+    """Refuse a symbol without a value, which `given`, `slope` or a second rule brought in."""
     free = {each.name for formula in formulas for each in formula.free_symbols}
     missing = sorted(free - {*hyper, *_drawn(steps)})
     if missing:
         raise UsageError(
-            f"given= or slope= holds {', '.join(missing)}; give each a value in hyper="
+            f"the formulas to compare hold {', '.join(missing)}; give each a value in hyper="
         )
 
 

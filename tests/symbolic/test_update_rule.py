@@ -98,8 +98,18 @@ def test_lines_that_are_no_rule_are_refused(lines, said):
 def test_a_rule_refuses_steps_starts_and_values_it_cannot_use():
     with pytest.raises(UsageError, match=r"start names 'M'.*m"):
         UpdateRule(ADAM.lines, start={"M": "0"})
-    with pytest.raises(UsageError, match="steps=0"):
-        ADAM.parameters(0)
+    for steps in (0, "3"):
+        with pytest.raises(UsageError, match="steps="):
+            ADAM.parameters(steps)
+    for lines, start in ((5, {}), (ADAM.lines, ["m"])):
+        with pytest.raises(UsageError, match="a rule is a sequence of lines"):
+            UpdateRule(lines, start)
+    for lines, said in (
+        ("m = 2**900*m**900 + 1; w = w - m", "digits"),
+        ("w = 2*w**900", "power 810000"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            as_rule(lines).parameters(3)
     with pytest.raises(UsageError, match="'beta' is no hyper-parameter; they are a, b1, b2, eps"):
         ADAM.parameters(given={"beta": "0"})
     with pytest.raises(ParseError):

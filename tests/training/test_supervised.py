@@ -216,7 +216,10 @@ GOOD = {"steps": 3, "batch": 4}
         ),
         ({"targets": np.eye(2)[XOR.targets]}, r"labels of shape \(4, 2\)"),
         ({"targets": XOR.targets * 1.0}, "give whole numbers 0, 1"),
-        ({"inputs": np.zeros((64, 3))}, r"cannot take a batch of shape \(4, 3\): TypeError"),
+        ({"inputs": np.zeros((64, 3))}, r"cannot take inputs \(4, 3\) and .*: TypeError"),
+        ({"settings": {1: (0.1,)}}, "a setting is called 1"),
+        ({"optimiser": optax.sgd(0.1)}, "the optimiser is .*give a function that builds it"),
+        ({"make": 5}, "the module is int; give a function"),
         ({"inputs": XOR.inputs.astype(object)}, "inputs hold object and no numbers"),
         ({"inputs": XOR.inputs.astype(str)}, "inputs hold .* and no numbers"),
         ({"inputs": XOR.inputs[:0], "targets": XOR.targets[:0]}, "there are no samples"),
@@ -225,9 +228,9 @@ GOOD = {"steps": 3, "batch": 4}
 )
 def test_a_training_that_cannot_be_is_refused(change, said):
     asked = {"settings": {"learning_rate": (0.1,)}, **GOOD, **change}
-    asked = {"inputs": XOR.inputs, "targets": XOR.targets, **asked}
+    asked = {"make": net, "inputs": XOR.inputs, "targets": XOR.targets, **asked}
     with pytest.raises(UsageError, match=said) as caught:
-        fit(net, optimiser=optax.sgd, **asked)
+        fit(**{"optimiser": optax.sgd, **asked})
     assert "\n" not in str(caught.value)
 
 
@@ -240,6 +243,8 @@ def test_other_refusals():
     found = fit(net, XOR.inputs, XOR.targets, lambda: optax.sgd(0.1), **GOOD)
     with pytest.raises(UsageError, match="none of the 1 runs"):
         found.module(1)
+    with pytest.raises(UsageError, match=r"run 0\.5 is none"):
+        found.module(0.5)
     for targets in (XOR.targets[:, None], XOR.targets[:1], XOR.targets * 0.5):
         with pytest.raises(UsageError, match=r"labels|give as many"):
             found.accuracy(XOR.inputs, targets)

@@ -156,7 +156,7 @@ def test_two_rules_with_gradients_at_different_places_are_told_apart_by_a_slope(
         *(({"hyper": {**HYPER, "b": b}}, "b = .* is no finite") for b in ("x", None, math.inf)),
         ({"domain": {"B": "(0, 1)"}}, "domain= names 'B'.* did you mean b[?] known: a, b, w, g1"),
         ({"domain": "(0, 1)"}, "domain= gives each name a domain"),
-        ({"given": {"a": "exec"}}, "given= or slope= holds exec; give"),
+        ({"given": {"a": "exec"}}, "the formulas to compare hold exec; give"),
         ({"given": ["a"]}, "given= gives each name a formula"),
         ({"hyper": {**HYPER, "g1": 1.0}}, "'g1' is no name for a hyper-parameter"),
         ({"slope": "h*w"}, "slope= tells two rules apart"),
