@@ -1,12 +1,13 @@
 """A run of the ledger as labelled arrays of xarray, and as a netCDF file.
 
 The fields of the cells' keys become the dimensions.  Cells that hold other arrays, or have other
-fields, are a group of their own; a grid with a gap is a list of cells, never filled.
+fields, are a group of their own; a grid with a gap is a list of cells, never filled.  An array that
+is named like a field or a dimension gets the ending "_value", since a file holds each name once.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from itertools import product
+from collections.abc import Collection, Mapping, Sequence
+from itertools import chain, product
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -132,14 +133,41 @@ def _dataset(xarray: Any, cells: Sequence[_Cell]) -> Any:
         order, dimensions = [arrays for _, arrays in cells], (CELL,)
         coordinates = {field: (CELL, column) for field, column in columns.items()}
         shape = (len(cells),)
+    inner = _inner_dimensions(order[0], {*coordinates, *dimensions})
+    taken = {*coordinates, *dimensions, *chain.from_iterable(inner.values())}
     variables = {}
     for name in order[0]:
         stacked = np.stack([arrays[name] for arrays in order])
         stacked = stacked.reshape(shape + stacked.shape[1:])
-        inner = tuple(f"{name}_{i}" for i in range(stacked.ndim - len(shape)))
         for part, values in _storable(name, stacked):
-            variables[part] = (dimensions + inner, values)
+            free = _free(part.replace("/", "_"), {*taken, *variables})
+            variables[free] = (dimensions + inner[name], values)
     return xarray.Dataset(variables, coordinates)
+
+
+def _inner_dimensions(arrays: Arrays, taken: set[str]) -> dict[str, tuple[str, ...]]:
+    """Array -> names of its own axes: `norm_0`, which "relu norm" and "tanh norm" share."""
+    shapes: dict[str, set[tuple[int, ...]]] = {}
+    for name, array in arrays.items():
+        shapes.setdefault(_quantity(name), set()).add(array.shape)
+    found = {}
+    for name, array in arrays.items():
+        base = _quantity(name) if len(shapes[_quantity(name)]) == 1 else name
+        base = base.replace("/", "_")
+        found[name] = tuple(_free(f"{base}_{i}", taken) for i in range(array.ndim))
+    return found
+
+
+def _quantity(name: str) -> str:
+    """The last word of a name: what is measured, where the words before say of what."""
+    return name.rpartition(" ")[2]
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, with "_value" behind it as often as it is taken."""
+    while name in taken:
+        name = f"{name}_value"
+    return name
 
 
 def _labels(values: Sequence[Any]) -> list[Any]:

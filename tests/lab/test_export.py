@@ -130,6 +130,26 @@ def test_a_complex_array_is_its_two_parts(run, tmp_path):
 
 
 @needs_xarray
+def test_an_array_named_like_a_field_or_a_dimension_is_renamed(run, tmp_path):
+    arrays = {"falling": 2.0, "x": np.arange(3), "x_0": 5.0, "z": 1j, "z_real": 7.0}
+    run.put({"part": "noise", "falling": True}, arrays)
+    with read(run, tmp_path / "run.nc") as tree:
+        assert tree["falling_value"].sel(falling="true", part="noise").item() == 2.0
+        assert (tree["x"].dims[2:], tree["x_0_value"].item()) == (("x_0",), 5.0)
+        assert (tree["z_real"].item(), tree["z_real_value"].item()) == (0.0, 7.0)
+
+
+@needs_xarray
+def test_the_same_quantity_of_several_has_the_same_dimensions(run, tmp_path):
+    run.put({"i": 0}, {"relu log": np.ones((2, 3)), "tanh log": np.ones((2, 3))})
+    run.put({"j": 0}, {"relu log": np.ones((2, 3)), "tanh log": np.ones((2, 4))})
+    with read(run, tmp_path / "run.nc") as tree:
+        alike, other = tree["cells_0"], tree["cells_1"]
+        assert alike["relu log"].dims == alike["tanh log"].dims == ("i", "log_0", "log_1")
+        assert other["tanh log"].dims == ("j", "tanh log_0", "tanh log_1")
+
+
+@needs_xarray
 def test_a_run_without_cells_and_another_ending_are_refused(run, tmp_path):
     with pytest.raises(UsageError, match="no finished cell"):
         export.labelled(run)
