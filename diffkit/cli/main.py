@@ -209,7 +209,9 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     _add_sweep(commands)
     exporter = _command(commands, "export", "export", "write the cells of a run as a netCDF file")
     exporter.add_argument(
-        "run", metavar="RUN", help="start of its address, or an experiment (its newest run)"
+        "run",
+        metavar="RUN",
+        help="8 digits or more of its address, or an experiment (its newest finished run)",
     )
     exporter.add_argument("--to", type=_place, required=True, metavar="FILE", help="ends in .nc")
     exporter.add_argument(

@@ -25,13 +25,23 @@ _Cell = tuple[dict[str, Any], Arrays]
 
 
 def find_run(ledger: Ledger, name: str) -> Run:
-    """The run whose address starts with `name`, or the newest one of the experiment of that name.
+    """The run whose address starts with `name`, or the newest finished one of that experiment.
 
     Raises:
-        UsageError: there is none, or several addresses start like this.
+        UsageError: there is none, no run of the experiment is finished and has cells, or several
+            addresses start like this.
     """
     of_experiment = ledger.runs(name)
-    return ledger.run(of_experiment[-1].id if of_experiment else name)
+    if not of_experiment:
+        return ledger.run(name)
+    for info in reversed(of_experiment):
+        run = ledger.run(info.id)
+        if info.state == "done" and run.cells():
+            return run
+    raise UsageError(
+        f"no run of {name} in {ledger.path.name} is finished and has cells; run it to its end, or "
+        f"name a run by its address, such as {of_experiment[-1].id[:8]}"
+    )
 
 
 def labelled(run: Run) -> Any:
@@ -41,12 +51,18 @@ def labelled(run: Run) -> Any:
     group for each kind of cells.
 
     Raises:
-        UsageError: xarray is not installed, or no cell is finished.
+        UsageError: xarray is not installed, no cell is finished, or the arrays of one are gone.
     """
     xarray = _import_xarray()
     cells = [(key, run.get(key) or {}) for key in run.cells()]
     if not cells:
         raise UsageError(f"run {run.id[:8]} has no finished cell; run the experiment first")
+    for key, arrays in cells:
+        if not arrays:
+            raise UsageError(
+                f"the cell {key} of run {run.id[:8]} has lost its arrays; move the ledger "
+                f"{run.ledger.path} away and run again"
+            )
     kinds: dict[tuple[Any, ...], list[_Cell]] = {}
     for cell in cells:
         kinds.setdefault(_kind(cell), []).append(cell)

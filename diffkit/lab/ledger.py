@@ -30,6 +30,7 @@ Arrays = dict[str, np.ndarray]
 
 APPLICATION = 0x64666B6C  # "dfkl": tells our files from other programs' databases
 SCHEMA = 1
+SHORTEST_ADDRESS = 8  # digits that name a run: fewer name some run by chance
 PATIENCE = 60.0  # seconds a writer waits for another one
 _TABLES = """
 CREATE TABLE IF NOT EXISTS runs (
@@ -122,15 +123,23 @@ class Ledger:
         return [_info(row) for row in rows]
 
     def run(self, address: str) -> "Run":
-        """Return the run whose address starts with `address` (8 digits or more are enough).
+        """Return the run whose address starts with `address`, 8 digits of it or more.
 
         Raises:
-            UsageError: no run, or several, start like this.
+            UsageError: no run, or several, start like this, or the text is shorter.
         """
+        if len(address) < SHORTEST_ADDRESS:
+            raise UsageError(
+                f"no run in {self.path.name} is named {address!r}; give an experiment that was "
+                f"run, or {SHORTEST_ADDRESS} digits or more of an address"
+            )
         rows = self.read("SELECT id FROM runs WHERE substr(id, 1, ?) = ?", (len(address), address))
         if len(rows) != 1:
             count = "no run" if not rows else f"{len(rows)} runs"
-            raise UsageError(f"{count} in {self.path.name} with an address starting {address!r}")
+            raise UsageError(
+                f"{count} in {self.path.name} with an address starting {address!r}; give an "
+                "experiment that was run, or more digits of an address"
+            )
         return Run(self, rows[0][0])
 
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:

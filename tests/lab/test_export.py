@@ -169,10 +169,17 @@ def test_without_xarray_the_remedy_is_named(run, monkeypatch):
 
 
 @needs_xarray
-def test_the_command_takes_an_address_or_the_newest_run_of_an_experiment(run, tmp_path, capsys):
+def test_the_command_takes_an_address_or_the_newest_finished_run(run, tmp_path, capsys):
     fill(run)
+    with pytest.raises(UsageError, match=f"no run of e .* such as {run.id[:8]}"):
+        export.find_run(run.ledger, "e")
     other = run.ledger.open_run("e", {"draws": 4}, "c")
     other.put({"i": 0}, {"x": 1.0})
+    other.set_state("done", record={})
+    run.ledger.open_run("e", {"draws": 5}, "c").set_state("done", record={})  # keeps no cells
+    failed = run.ledger.open_run("e", {"draws": 6}, "c")
+    failed.put({"i": 0}, {"x": 1.0})
+    failed.set_state("failed")
     ledger = ["--ledger", str(run.ledger.path)]
     for name, address, cells in ((run.id[:8], run.id, 6), ("e", other.id, 1)):
         assert main(["export", name, "--to", str(tmp_path / "run.nc"), *ledger]) == 0
@@ -184,5 +191,15 @@ def test_a_run_or_a_ledger_that_is_not_there_is_named(run, tmp_path, capsys):
     assert main(["export", "e", "--to", "run.nc", "--ledger", nowhere]) == 2
     assert "no run ledger" in capsys.readouterr().err
     assert not Path(nowhere).exists()
-    assert main(["export", "f", "--to", "run.nc", "--ledger", str(run.ledger.path)]) == 2
-    assert "no run in ledger.sqlite" in capsys.readouterr().err
+    for name in ("f", "", run.id[:7], "0123456789"):
+        assert main(["export", name, "--to", "run.nc", "--ledger", str(run.ledger.path)]) == 2
+        assert "no run in ledger.sqlite" in capsys.readouterr().err
+
+
+@needs_xarray
+def test_a_cell_that_has_lost_its_arrays_is_an_error(run):
+    fill(run)
+    with run.ledger.transaction() as execute:
+        execute("DELETE FROM arrays WHERE cell = 1")
+    with pytest.raises(UsageError, match=r"'depth': 5.*has lost its arrays; move the ledger"):
+        export.labelled(run)
