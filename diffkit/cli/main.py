@@ -14,7 +14,10 @@ from typing import Any, NoReturn
 from diffkit.core.errors import DEFECTS, DiffkitError
 from diffkit.core.scheduler import guard_scheduler
 
-FORMATS = ("text", "latex", "markdown", "html", "json")
+DERIVATION_FORMATS = ("text", "latex", "markdown", "html", "json")
+VERDICT_FORMATS = ("text", "latex", "html", "json")
+TABLE_FORMATS = ("text", "markdown", "json")
+PLAIN_FORMATS = ("text", "json")
 
 EXAMPLES = """\
 examples:
@@ -110,7 +113,7 @@ def _add_derive(commands: argparse._SubParsersAction) -> None:
     parser.add_argument("--order", type=_positive, default=1, metavar="N", help="order (default 1)")
     parser.add_argument("--steps", action="store_true", help="show every step of the derivation")
     _add_problem_options(parser)
-    _add_format(parser)
+    _add_format(parser, DERIVATION_FORMATS)
 
 
 def _add_check(commands: argparse._SubParsersAction) -> None:
@@ -127,7 +130,7 @@ def _add_check(commands: argparse._SubParsersAction) -> None:
     )
     _add_problem_options(parser)
     _add_judging_options(parser)
-    _add_format(parser)
+    _add_format(parser, VERDICT_FORMATS)
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -148,13 +151,13 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     )
     _add_problem_options(parser)
     _add_judging_options(parser)
-    _add_format(parser)
+    _add_format(parser, VERDICT_FORMATS)
 
 
 def _add_replay(commands: argparse._SubParsersAction) -> None:
     parser = _command(commands, "replay", "replay", "judge a saved claim again")
     parser.add_argument("file", type=_place, metavar="FILE", help="what `v.save` or --save wrote")
-    _add_format(parser)
+    _add_format(parser, VERDICT_FORMATS)
 
 
 def _add_atlas(commands: argparse._SubParsersAction) -> None:
@@ -188,7 +191,7 @@ def _add_atlas(commands: argparse._SubParsersAction) -> None:
         metavar="FILE",
         help="write the counts the paper reports (paper/record)",
     )
-    _add_format(parser)
+    _add_format(parser, TABLE_FORMATS)
 
 
 def _add_lab(commands: argparse._SubParsersAction) -> None:
@@ -346,8 +349,8 @@ def _add_judging_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--github", action="store_true", help="annotations for a GitHub workflow")
 
 
-def _add_format(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--format", choices=FORMATS, default="text")
+def _add_format(parser: argparse.ArgumentParser, formats: Sequence[str] = PLAIN_FORMATS) -> None:
+    parser.add_argument("--format", choices=formats, default="text")
     parser.add_argument(
         "--json",
         nargs="?",

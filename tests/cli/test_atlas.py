@@ -45,7 +45,6 @@ def test_json_goes_to_stdout_and_has_a_schema(capsys, ledger):
         (["jax.numpy.abs", "--jobs", "0"], "--jobs"),
         (["jax.numpy.abs", "--seconds", "0"], "--seconds"),
         (["jax.numpy.abs", "--seconds", "nan"], "--seconds"),
-        (["jax.numpy.abs", "--format", "latex"], "no format"),
     ],
 )
 def test_bad_input_is_one_sentence_and_status_2(capsys, ledger, words, said):
