@@ -17,6 +17,7 @@ from typing import Any, TextIO
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.verdict import plain, write_atomically
+from diffkit.lab.bounds import check_seeds
 from diffkit.lab.config import PRESETS, Preset, as_dict, require_config_type
 from diffkit.lab.ledger import Ledger
 from diffkit.lab.outcome import Outcome, OutcomeStatus
@@ -80,6 +81,7 @@ class Experiment:
             UsageError: a value that is not of the field's type, or without an answer.
         """
         config = with_overrides(self.preset(preset).config, overrides)
+        check_seeds(config)
         if self.check is not None:
             self.check(config)
         return config

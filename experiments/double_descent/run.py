@@ -9,7 +9,7 @@ from dataclasses import replace
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment
 from diffkit.lab.outcome import Outcome
-from diffkit.lab.parts import PartRunner, run_parts
+from diffkit.lab.parts import PartCheck, PartRunner, check_parts, of_field, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.double_descent.config import (
@@ -33,6 +33,21 @@ PARTS: Mapping[str, PartRunner] = {
     "bias_variance": bias_variance.run,
     "trained": trained.run,
 }
+
+
+#: Name -> what refuses a configuration that the part cannot answer.
+CHECKS: Mapping[str, PartCheck] = {
+    "exact": exact.check,
+    "ridge": ridge.check,
+    "random_features": of_field("random_features", random_features.check),
+    "bias_variance": bias_variance.check,
+    "trained": of_field("trained", trained.check),
+}
+
+
+def check(config: Config) -> None:
+    """Refuse a configuration that has no answer, before anything runs."""
+    check_parts(PARTS, CHECKS, config)
 
 
 def run(config: Config, store: Store, progress: Progress) -> Outcome:
@@ -77,4 +92,5 @@ EXPERIMENT = Experiment(
     config=Config,
     presets={"quick": Preset(Config(), budget=150.0), "full": Preset(FULL, budget=900.0)},
     run=run,
+    check=check,
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment
 from diffkit.lab.outcome import Outcome
-from diffkit.lab.parts import PartRunner, run_parts
+from diffkit.lab.parts import PartCheck, PartRunner, check_parts, of_field, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.initialization.config import Config, Factor, FiniteWidth, Phase, Training
@@ -27,6 +27,24 @@ PARTS: Mapping[str, PartRunner] = {
     "training": training.run,
     "minima": minima.run,
 }
+
+
+#: Name -> what refuses a configuration that the part cannot answer.
+CHECKS: Mapping[str, PartCheck] = {
+    name: of_field(name, part.check)
+    for name, part in (
+        ("factor", factor),
+        ("phase", phase),
+        ("finite_width", finite_width),
+        ("training", training),
+        ("minima", minima),
+    )
+}
+
+
+def check(config: Config) -> None:
+    """Refuse a configuration that has no answer, before anything runs."""
+    check_parts(PARTS, CHECKS, config)
 
 
 def run(config: Config, store: Store, progress: Progress) -> Outcome:
@@ -61,4 +79,5 @@ EXPERIMENT = Experiment(
     config=Config,
     presets={"quick": Preset(Config(), budget=90.0), "full": Preset(FULL, budget=900.0)},
     run=run,
+    check=check,
 )

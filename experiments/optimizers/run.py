@@ -7,11 +7,10 @@ form, or by an optimiser of Optax that is not its paper's rule up to the deviati
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from diffkit.core.errors import UsageError
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment
 from diffkit.lab.outcome import Outcome
-from diffkit.lab.parts import PartRunner, run_parts
+from diffkit.lab.parts import PartCheck, PartRunner, check_parts, of_field, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.optimizers.parts import (
@@ -46,6 +45,11 @@ PARTS: Mapping[str, PartRunner] = {
         training,
     )
 }
+#: Name -> what refuses a configuration that the part cannot answer; `rules` has no fields.
+CHECKS: Mapping[str, PartCheck] = {
+    part.NAME: of_field(part.NAME, part.check)
+    for part in (rates, noise_floor, quadratic_deep, counterexample, learning_rate, training)
+}
 #: The parts with a theory; the race of ten optimisers is for the larger presets.
 QUICK = tuple(name for name in PARTS if name != training.NAME)
 
@@ -75,10 +79,13 @@ class Config:
     seed: int = 0
 
 
+def check(config: Config) -> None:
+    """Refuse a configuration that has no answer, before anything runs."""
+    check_parts(PARTS, CHECKS, config)
+
+
 def run(config: Config, store: Store, progress: Progress) -> Outcome:
     """Run the parts that are asked for."""
-    if config.seed < 0:
-        raise UsageError(f"seed = {config.seed}; a seed is 0 or more")
     return run_parts(
         PARTS, config.parts, config, store, progress, dtype="float64", seeds=(config.seed,)
     )
@@ -105,4 +112,5 @@ EXPERIMENT = Experiment(
         "gpu": Preset(GPU, budget=1800.0),
     },
     run=run,
+    check=check,
 )

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment
 from diffkit.lab.outcome import Outcome
-from diffkit.lab.parts import PartRunner, run_parts
+from diffkit.lab.parts import PartCheck, PartRunner, check_parts, of_field, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.vanishing_gradients.config import (
@@ -40,6 +40,22 @@ PARTS: Mapping[str, PartRunner] = {
     "trainability": trainability.run,
     "memory": memory.run,
 }
+
+
+#: Name -> what refuses a configuration that the part cannot answer.
+CHECKS: Mapping[str, PartCheck] = {
+    "depth": depth.check,
+    "recurrent": of_field("recurrent", recurrent.check),
+    "batch_norm": of_field("batch_norm", batch_norm.check),
+    "training": of_field("training", training.check),
+    "trainability": of_field("trainability", trainability.check),
+    "memory": of_field("memory", memory.check),
+}
+
+
+def check(config: Config) -> None:
+    """Refuse a configuration that has no answer, before anything runs."""
+    check_parts(PARTS, CHECKS, config)
 
 
 def run(config: Config, store: Store, progress: Progress) -> Outcome:
@@ -78,4 +94,5 @@ EXPERIMENT = Experiment(
         "gpu": Preset(Config(width=4096, depth=60, networks=64, block=4), budget=900.0),
     },
     run=run,
+    check=check,
 )

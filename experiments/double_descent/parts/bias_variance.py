@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least
 from diffkit.lab.comparison import LARGEST_Z, Mean, paired, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
@@ -20,7 +21,7 @@ from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import critical_z, standard_error, two_sided_p
 from experiments.double_descent.config import Config
 from experiments.double_descent.measure import bias_variance as measure
-from experiments.double_descent.parts.exact import HEAVY_TAILS
+from experiments.double_descent.parts.exact import HEAVY_TAILS, check_problem
 from experiments.double_descent.theory import bias_variance as theory
 from experiments.double_descent.theory import exact
 
@@ -34,21 +35,23 @@ def check(config: Config) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
+    check_problem(config)
     mine, n = config.bias_variance, config.samples
+    at_least(1, mine, "widths", "sizes", "block", part="bias_variance")
     close = [size for size in (*mine.widths, *mine.sizes) if abs(size - n) < HEAVY_TAILS]
     if close:
         raise UsageError(
             f"bias_variance: widths and sizes {close} are within {HEAVY_TAILS} of samples = {n}, "
             "where the variance is infinite or nearly; leave them out"
         )
-    if max(*mine.widths, n) > config.features or min(*mine.widths, *mine.sizes) < 1:
+    if max(*mine.widths, n) > config.features:
         raise UsageError(f"bias_variance: widths lie between 1 and features = {config.features}")
     for rising in (mine.degrees, mine.penalties, mine.widths, mine.sizes):
         if list(rising) != sorted(set(rising)) or len(rising) < 2:
             raise UsageError("bias_variance: list two or more values in rising order")
     if not 0 <= min(mine.degrees) <= max(mine.degrees) < mine.points:
         raise UsageError(f"bias_variance: degrees lie between 0 and points - 1 = {mine.points - 1}")
-    if min(mine.penalties) <= 0 or mine.noise <= 0 or mine.pairs < 2 or mine.block < 1:
+    if min(mine.penalties) <= 0 or mine.noise <= 0 or mine.pairs < 2:
         raise UsageError("bias_variance: penalties and noise are positive, pairs 2 or more")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least
 from diffkit.lab.comparison import LARGEST_Z, paired
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
@@ -32,6 +33,7 @@ def check(config: Config) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
+    check_problem(config)
     close = [p for p in config.widths if abs(p - config.samples) < HEAVY_TAILS]
     if close:
         raise UsageError(
@@ -42,10 +44,19 @@ def check(config: Config) -> None:
         raise UsageError(f"widths must lie between 1 and features = {config.features}")
     if len(set(config.widths)) < len(config.widths):
         raise UsageError("a width occurs twice; list each one once")
+    if config.draws < 2 or config.block < 1:
+        raise UsageError("draws must be at least 2, block at least 1")
+
+
+def check_problem(config: Config) -> None:
+    """Refuse samples and a teacher that do not exist; other parts have the same.
+
+    Raises:
+        UsageError: says which field, and what it may be.
+    """
+    at_least(1, config, "samples", "features")
     if not 0 < config.noise < 1:
         raise UsageError(f"noise = {config.noise}; the share of the noise lies between 0 and 1")
-    if config.draws < 2 or config.samples < 1 or config.block < 1:
-        raise UsageError("draws must be at least 2, samples and block at least 1")
 
 
 def run(config: Config, store: Store, progress: Progress) -> Part:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least
 from diffkit.lab.comparison import LARGEST_Z, paired
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
@@ -37,13 +38,20 @@ DRAWN = 4
 Found = Mapping[str, np.ndarray]
 
 
-def check(config: RandomFeatures, size: int) -> None:
+def check(config: RandomFeatures) -> None:
     """Refuse a configuration that has no answer.
 
     Raises:
         UsageError: says which field, and what it may be.
     """
-    n, far = config.samples, HEAVY_TAILS
+    n, far, size = config.samples, HEAVY_TAILS, len(load("digits"))
+    at_least(
+        1,
+        config,
+        *("samples", "kernel_samples", "grid_samples", "grid_widths", "widths"),
+        *("gaussian_widths", "gaussian_test", "block"),
+        part="random_features",
+    )
     if not 2 <= max(n, config.kernel_samples, *config.grid_samples) <= config.pool < size:
         raise UsageError(
             f"random_features: training sizes up to pool = {config.pool} of {size} digits; the "
@@ -59,14 +67,11 @@ def check(config: RandomFeatures, size: int) -> None:
         )
     if min(config.widths) >= n - far or max(config.widths) <= n + far:
         raise UsageError("random_features: give widths on both sides of samples")
-    if config.gaussian_test < 1:
-        raise UsageError("random_features: gaussian_test is at least 1")
     if config.label_noise[:1] != (0.0,) or not all(0 <= s < 1 for s in config.label_noise):
         raise UsageError("random_features: label_noise starts with 0 and lies in [0, 1)")
-    if min(config.pairs, config.gaussian_pairs, config.kernels, config.grid, config.block + 1) < 2:
-        raise UsageError(
-            "random_features: 2 or more pairs, kernels and repetitions of the grid, block 1 or more"
-        )
+    if not 0 <= config.grid_label_noise < 1:
+        raise UsageError("random_features: grid_label_noise lies in [0, 1)")
+    at_least(2, config, "pairs", "gaussian_pairs", "kernels", "grid", part="random_features")
 
 
 def digits(config: RandomFeatures) -> measure.Digits:
@@ -87,7 +92,7 @@ def fewer(config: RandomFeatures, data: measure.Digits) -> measure.Digits:
 def run(config: Config, store: Store, progress: Progress) -> Part:
     """Cosine and Gaussian features, kernels and the grid: sweeps over blocks of repetitions."""
     mine = config.random_features
-    check(mine, len(load("digits")))
+    check(mine)
     data = digits(mine)
 
     sweeps = {

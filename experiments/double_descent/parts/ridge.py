@@ -20,6 +20,7 @@ from diffkit.lab.sweep import Store
 from diffkit.numeric.statistics import standard_error
 from experiments.double_descent.config import Config
 from experiments.double_descent.measure import ridge as measure
+from experiments.double_descent.parts.exact import check_problem
 from experiments.double_descent.theory import exact
 from experiments.double_descent.theory import ridge as theory
 
@@ -30,6 +31,7 @@ def check(config: Config) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
+    check_problem(config)
     mine = config.ridge
     if len(mine.widths) < 2 or min(mine.widths) < 1 or max(mine.widths) > config.features:
         raise UsageError(f"ridge: two or more widths between 1 and features = {config.features}")

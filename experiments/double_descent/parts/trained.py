@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, positive
 from diffkit.lab.comparison import paired
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
@@ -33,6 +34,8 @@ def check(config: Trained) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
+    at_least(1, config, "widths", "steps", part="trained")
+    positive(config, "learning_rate", part="trained")
     if list(config.widths) != sorted(set(config.widths)) or len(config.widths) < 2:
         raise UsageError("trained: list two or more widths in rising order")
     if list(config.densities) != sorted(set(config.densities), reverse=True):
@@ -41,6 +44,8 @@ def check(config: Trained) -> None:
         raise UsageError("trained: two or more densities, from 1 to a positive number")
     if list(config.label_noise) != sorted(set(config.label_noise)) or not config.label_noise:
         raise UsageError("trained: list the shares of wrong labels in rising order")
+    if not 0 <= config.label_noise[0] <= config.label_noise[-1] <= 1:
+        raise UsageError("trained: label_noise lies between 0 and 1")
     if config.runs < 2 or config.dense_width < 1 or not 1 <= config.samples <= 900:
         raise UsageError("trained: 2 or more runs, dense_width 1 or more, 1 to 900 samples")
     if config.every < 1 or config.steps % config.every:

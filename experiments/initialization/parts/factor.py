@@ -9,6 +9,7 @@ import numpy as np
 
 from diffkit.bridge.lower import lower
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, known, positive
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -51,6 +52,11 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
 
 def check(asked: Factor) -> None:
     """Refuse a configuration that cannot be extrapolated."""
+    known(activation, asked, "activations", part="factor")
+    known(theory.design, asked, "designs", part="factor")
+    positive(asked, "sigma_w", "tolerance", part="factor")
+    at_least(0, asked, "sigma_b", part="factor")
+    at_least(1, asked, "inputs", part="factor")
     if len(set(asked.widths)) < 2 or min(asked.widths) < 2:
         raise UsageError("factor.widths needs two or more different widths to extrapolate from")
     if asked.networks * min(asked.widths) < 2 * max(asked.widths) or asked.depth < 2:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least
 from diffkit.lab.comparison import LARGEST_Z, mean
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
@@ -21,10 +22,7 @@ SHALLOW = 2
 def run(config: Config, store: Store, progress: Progress) -> Part:
     """One cell for each width; judge the mean and variance of the log and the second moment."""
     asked = config.finite_width
-    if asked.depth < SHALLOW or min(asked.widths) < 2 or networks(asked, max(asked.widths)) < 100:
-        raise UsageError(
-            "finite_width needs depth >= 2, widths >= 2 and 100 networks of each width"
-        )
+    check(asked)
 
     def cell(part: str, width: int) -> Mapping[str, Any]:
         logs = log_tangents(
@@ -39,6 +37,15 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         for width, cell in zip(asked.widths, cells, strict=True)
     ]
     return part_of(asked, rows)
+
+
+def check(asked: FiniteWidth) -> None:
+    """Refuse a configuration without a second moment to test."""
+    at_least(1, asked, "widths", part="finite_width")
+    if asked.depth < SHALLOW or min(asked.widths) < 2 or networks(asked, max(asked.widths)) < 100:
+        raise UsageError(
+            "finite_width needs depth >= 2, widths >= 2 and 100 networks of each width"
+        )
 
 
 def judge(asked: FiniteWidth, width: int, logs: np.ndarray) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, known, positive
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -72,6 +73,9 @@ def block(asked: Phase, width: int) -> int:
 
 def check(asked: Phase) -> None:
     """Refuse a grid in which no boundary can be found."""
+    known(activation, asked, "activations", part="phase")
+    at_least(1, asked, "widths", part="phase")
+    positive(asked, "weights", "tolerance", part="phase")
     if list(asked.weights) != sorted(set(asked.weights)) or len(asked.weights) < 2:
         raise UsageError("phase.weights must rise, two or more of them")
     if min(asked.biases, default=0) <= 0 or asked.depth < 4:

@@ -8,11 +8,12 @@ import numpy as np
 from scipy import stats
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from experiments.initialization.config import Config, Training
-from experiments.initialization.measure.training import stable_rates, trained
+from experiments.initialization.measure.training import data, stable_rates, trained
 from experiments.initialization.theory import propagation as theory
 
 LEVEL = 0.01
@@ -74,6 +75,12 @@ def check(asked: Training) -> None:
         raise UsageError("training needs an even number of seeds, 4 or more, and 3 layers or more")
     if list(asked.depths) != sorted(set(asked.depths)) or len(asked.depths) < 2:
         raise UsageError("training.depths must rise, two or more of them")
+    at_least(1, asked, "depths", "width", "steps", "batch", part="training")
+    shown = len(data()[0])
+    at_most(shown, asked, "batch", part="training", why="as many digits as are trained on")
+    positive(asked, "rates", part="training")
+    if not 0 < asked.success <= 1:
+        raise UsageError(f"training.success = {asked.success}; a share lies between 0 and 1")
 
 
 def summary(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import positive
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -45,6 +46,7 @@ class CounterexampleConfig:
 
 def check(config: CounterexampleConfig) -> None:
     """Refuse what the formulas do not cover."""
+    positive(config, "rate", part=NAME)
     b1, b2 = config.decays
     if not (0 < b1 < 1 and 0 < b2 < 1 and b1**2 < b2):
         raise UsageError(f"counterexample: decays {b1:g}, {b2:g}; b1^2 < b2, both in (0, 1)")

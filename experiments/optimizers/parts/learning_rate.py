@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -53,6 +54,9 @@ class LearningRateConfig:
 
 def check(config: LearningRateConfig) -> None:
     """Refuse what has no answer."""
+    at_least(1, config, "samples", part=NAME)
+    at_most(len(load("digits")), config, "samples", part=NAME, why="as many digits as there are")
+    positive(config, "shares", "nudges", "rates", part=NAME)
     if any(share <= 0 or share in (1, 2) for share in config.shares):
         raise UsageError("learning_rate: shares are above 0 and neither 1 nor 2, where two meet")
     if config.seeds < 2 or len(config.rates) < 3 or not config.batches:

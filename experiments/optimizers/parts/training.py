@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UnknownNameError, UsageError
+from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.outcome import Part
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -40,12 +41,15 @@ class TrainingConfig:
 
 def check(config: TrainingConfig) -> None:
     """Refuse what cannot be trained."""
+    at_least(1, config, "batch", part=NAME)
+    at_most(len(load("digits")), config, "batch", part=NAME, why="as many digits as there are")
+    positive(config, "rates", part=NAME)
     unknown = sorted(set(config.optimisers) - set(measure.OPTIMISERS))
     if unknown:
         raise UnknownNameError(
             f"training: no optimiser {unknown[0]!r}; known: {', '.join(measure.OPTIMISERS)}"
         )
-    if not config.optimisers or not config.rates or config.seeds < 2 or config.steps < 10:
+    if not config.optimisers or config.seeds < 2 or config.steps < 10:
         raise UsageError("training: 1 optimiser, 1 rate, 2 seeds and 10 steps or more")
 
 

@@ -10,10 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from diffkit.lab.bounds import at_least, at_most, known
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.initialisers import initialiser
+from diffkit.nets.mlp import activation
 from diffkit.problems.load import load
 from experiments.vanishing_gradients.config import Config
 from experiments.vanishing_gradients.measure import depth as measure
@@ -52,6 +54,7 @@ def cell(config: Config, images: np.ndarray, initialiser: str, first: int) -> di
 
 def run(config: Config, store: Store, progress: Progress) -> Part:
     """Fill the grid initialiser x block of networks and judge activation x initialiser."""
+    check(config)
     images = inputs(config)
     keys = [
         {"initialiser": name, "first": first}
@@ -66,6 +69,20 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         ]
         rows += [judge(config, activation, name, blocks) for activation in config.activations]
     return part(config, rows)
+
+
+def check(config: Config) -> None:
+    """Refuse a configuration that has no answer.
+
+    Raises:
+        UsageError: says which field, and what it may be.
+    """
+    known(activation, config, "activations")
+    known(initialiser, config, "initialisers")
+    at_least(1, config, "width", "block", "batch")
+    at_least(2, config, "depth", "networks")
+    at_least(0, config, "allowance")
+    at_most(len(load("digits")), config, "batch", why="as many digits as there are")
 
 
 def part(config: Config, rows: Sequence[Mapping[str, Any]]) -> Part:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.comparison import LARGEST_Z, Mean, mean, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
@@ -65,6 +66,9 @@ def check(config: Memory) -> None:
     """
     if not config.lengths or min(config.lengths) < 2 or config.seeds < 2:
         raise UsageError("memory: lengths and seeds must be 2 or more")
+    at_least(1, config, "units", "samples", "steps", "batch", part="memory")
+    at_most(config.samples, config, "batch", part="memory", why="as many as samples")
+    positive(config, "rate", part="memory")
 
 
 def judge(config: Memory, rows: Sequence[Mapping[str, Any]], baseline: Mean) -> Part:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least
 from diffkit.lab.comparison import LARGEST_Z, mean
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
@@ -80,6 +81,9 @@ def check(config: Recurrent) -> None:
         )
     if not config.radii or min(config.radii) <= 0:
         raise UsageError("recurrent: radii must be numbers > 0")
+    at_least(1, config, "units", "inputs", "gate_units", part="recurrent")
+    at_least(2, config, "gate_length", part="recurrent")
+    at_least(0, config, "tolerance", "allowance", "gate_recurrent", part="recurrent")
 
 
 def _biases(config: Recurrent) -> tuple[float, ...]:

@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, at_most, known, positive
 from diffkit.lab.comparison import LARGEST_Z, Mean, mean
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
+from diffkit.nets.mlp import activation
 from diffkit.problems.dataset import Dataset
 from diffkit.problems.load import load
 from experiments.vanishing_gradients.config import Config, Trainability
@@ -82,6 +84,16 @@ def check(config: Trainability) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
+    known(activation, config, "names", "activations", part="trainability")
+    at_least(
+        1,
+        config,
+        *("depths", "norm_depths", "width", "steps", "batch"),
+        part="trainability",
+    )
+    shown = len(standardised_digits()[0])
+    at_most(shown, config, "batch", part="trainability", why="as many digits as are trained on")
+    positive(config, "scales", "rate", "norm_rates", "target", "success", part="trainability")
     if config.seeds < 2 or len(config.depths) < 2 or len(config.scales) < 2:
         raise UsageError("trainability: give two or more seeds, depths and scales")
     unknown = {*config.activations, "relu", "sigmoid", "swish"} - set(config.names)

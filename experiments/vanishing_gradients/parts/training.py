@@ -12,11 +12,13 @@ from typing import Any
 import numpy as np
 
 from diffkit.core.errors import UsageError
+from diffkit.lab.bounds import at_least, known, positive
 from diffkit.lab.comparison import LARGEST_Z, mean, verdict_of
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.initialisers import initialiser
+from diffkit.nets.mlp import activation
 from diffkit.problems.load import load
 from experiments.vanishing_gradients.config import Config, Training
 from experiments.vanishing_gradients.measure import training as measure
@@ -75,6 +77,11 @@ def check(config: Training) -> None:
         raise UsageError("training: layers and networks must be 2 or more")
     if not 1 <= config.samples <= len(load("digits")):
         raise UsageError(f"training: samples must lie between 1 and {len(load('digits'))}")
+    known(activation, config, "activations", part="training")
+    known(initialiser, config, "initialisers", part="training")
+    at_least(1, config, "width", "batch", part="training")
+    at_least(0, config, "allowance", part="training")
+    positive(config, "rate", part="training")
 
 
 def row(
