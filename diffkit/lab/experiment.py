@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO, get_args, get_origin
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.core.verdict import plain, write_atomically
 from diffkit.lab.bounds import check_seeds
-from diffkit.lab.config import PRESETS, Preset, as_dict, require_config_type
-from diffkit.lab.ledger import Ledger
+from diffkit.lab.config import PRESETS, Preset, as_dict, hints, require_config_type
+from diffkit.lab.ledger import Ledger, Run
 from diffkit.lab.outcome import Outcome, OutcomeStatus
 from diffkit.lab.overrides import with_overrides
 from diffkit.lab.progress import Progress
@@ -145,14 +145,15 @@ class Record:
         """Read what `to_dict` wrote.
 
         Raises:
-            UsageError: another schema, or a field is missing.
+            UsageError: another schema, or a field is missing or of another type.
         """
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise UsageError(f"not a run record of schema {SCHEMA}; run the experiment again")
-        try:
-            return cls(**{name: value for name, value in data.items() if name != "schema"})
-        except TypeError as error:
-            raise UsageError(f"the run record is damaged ({error}); make it again") from error
+        given = {name: value for name, value in data.items() if name != "schema"}
+        flaw = _flaw(given)
+        if flaw:
+            raise UsageError(f"the run record is damaged ({flaw}); make it again")
+        return cls(**given)
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
@@ -168,6 +169,41 @@ class Record:
         except ValueError as error:
             raise UsageError(f"{path} is no JSON ({error}); make the record again") from error
         return cls.from_dict(data)
+
+
+def _flaw(given: Mapping[str, Any]) -> str:
+    """What is wrong with the fields of a record, or ""."""
+    kinds = hints(Record)
+    differing = sorted(kinds.keys() ^ given.keys())
+    if differing:
+        return f"{differing[0]} is {'missing' if differing[0] in kinds else 'no field of it'}"
+    for name, kind in kinds.items():
+        value, origin = given[name], get_origin(kind)
+        if origin is Literal:
+            is_right = value in get_args(kind)
+        elif kind is float:
+            is_right = isinstance(value, int | float) and not isinstance(value, bool)
+        else:
+            is_right = isinstance(value, origin or kind)
+        if not is_right:
+            return f"{name} is {value!r:.40}"
+    return ""
+
+
+def recorded(run: Run) -> Record | None:
+    """The record of a run of the ledger, None where it is not finished.
+
+    Raises:
+        LedgerError: what the ledger holds is no record.
+    """
+    info = run.info
+    if info.state != "done" or info.record is None:
+        return None
+    try:
+        return Record.from_dict(info.record)
+    except UsageError as error:
+        reason = str(error).partition(";")[0]
+        raise run.ledger.damaged(f"run {run.id[:12]}: {reason}") from error
 
 
 def known_experiments() -> list[str]:
@@ -232,10 +268,10 @@ def execute(
     progress = Progress(f"{chosen.name} ({preset})", stream)
     with Ledger(ledger_path) as ledger:
         store = Store(ledger, ledger.open_run(chosen.name, config, chosen.code).id)
-        info = store.info
-        if info.state == "done" and info.record is not None:
-            progress.say(f"done in an earlier run, {info.record['statement']}")
-            return Record.from_dict(info.record)
+        earlier = recorded(store)
+        if earlier is not None:
+            progress.say(f"done in an earlier run, {earlier.statement}")
+            return earlier
         record = _finish(chosen, preset, config, store, progress)
     if record.is_over_budget:
         progress.say(f"took {record.seconds:.0f} s, over its budget of {record.budget:.0f} s")
@@ -246,6 +282,7 @@ def _finish(
     experiment: Experiment, preset: str, config: Any, store: Store, progress: Progress
 ) -> Record:
     """Let the experiment fill its cells and judge them; record the run."""
+    store.cells(None)  # a damaged key is told before anything is computed
     before, start = store.info.seconds, time.perf_counter()
     store.set_state("running")
     try:

@@ -13,10 +13,11 @@ import io
 import json
 import sqlite3
 import time
+import tokenize
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -46,6 +47,12 @@ CREATE TABLE IF NOT EXISTS arrays (
     cell INTEGER NOT NULL REFERENCES cells (number), name TEXT NOT NULL, npy BLOB NOT NULL,
     PRIMARY KEY (cell, name)) WITHOUT ROWID;
 """
+
+
+#: What NumPy may raise on bytes that are no array.
+_NO_ARRAY = (
+    ArithmeticError, EOFError, MemoryError, SyntaxError, TypeError, ValueError, tokenize.TokenError,
+)  # fmt: skip
 
 
 class LedgerError(DiffkitError):
@@ -120,7 +127,7 @@ class Ledger:
             " ORDER BY created, id",
             (experiment, state),
         )
-        return [_info(row) for row in rows]
+        return [self.info(row) for row in rows]
 
     def run(self, address: str) -> "Run":
         """Return the run whose address starts with `address`, 8 digits of it or more.
@@ -170,15 +177,52 @@ class Ledger:
                     f"the run ledger {self.path} stayed locked for {PATIENCE:.0f} s; "
                     "end the process that holds it, or name another ledger"
                 ) from error
+            if "no such" in str(error) or "has no column" in str(error):
+                raise self.damaged(str(error)) from error
             raise LedgerError(
                 f"the run ledger {self.path} cannot be used ({error}); "
                 "it needs a writable folder on a local disk with free space"
             ) from error
         except sqlite3.DatabaseError as error:
-            raise LedgerError(
-                f"the run ledger {self.path} is damaged ({error}); move it away and run again, "
-                "or save what is readable with `sqlite3 OLD .recover | sqlite3 NEW`"
-            ) from error
+            raise self.damaged(str(error)) from error
+
+    def damaged(self, what: str) -> LedgerError:
+        """The error for a ledger in which something is not as diffkit writes it."""
+        return LedgerError(
+            f"the run ledger {self.path} is damaged ({what}); move it away and run again, "
+            "or save what is readable with `sqlite3 OLD .recover | sqlite3 NEW`"
+        )
+
+    def mapping(self, text: Any, what: str) -> dict[str, Any]:
+        """A JSON object that a row holds.
+
+        Raises:
+            LedgerError: the row holds something else.
+        """
+        try:
+            found = json.loads(text)
+        except (TypeError, ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict):
+            raise self.damaged(f"{what} is no JSON object")
+        return found
+
+    def info(self, row: tuple[Any, ...]) -> RunInfo:
+        """A row of runs; what is damaged is told here, before anybody computes with it."""
+        address, experiment, config, code, state, seconds, message, record = row
+        what = f"run {str(address)[:12]}"
+        if state not in get_args(State) or not isinstance(seconds, int | float):
+            raise self.damaged(f"{what} has the state {state!r} after {seconds!r} s")
+        return RunInfo(
+            id=address,
+            experiment=experiment,
+            config=self.mapping(config, f"the configuration of {what}"),
+            code=code,
+            state=state,
+            seconds=seconds,
+            message=message,
+            record=self.mapping(record, f"the record of {what}") if record else None,
+        )
 
     def _prepare(self) -> None:
         """Check whose file it is, switch the write-ahead log on, make the tables."""
@@ -242,7 +286,7 @@ class Run:
             " WHERE id = ?",
             (self.id,),
         )[0]
-        return _info(row)
+        return self.ledger.info(row)
 
     def set_state(
         self, state: State, *, message: str = "", record: Mapping[str, Any] | None = None
@@ -271,7 +315,9 @@ class Run:
                 )
                 return True
             number, state, owner, updated = row
-            if state == "done":
+            # a finished cell that has lost its arrays is computed again
+            kept = execute("SELECT 1 FROM arrays WHERE cell = ? LIMIT 1", (number,)).fetchone()
+            if state == "done" and kept:
                 return False
             if state == "running" and owner != self.owner and is_alive(owner, updated):
                 return False
@@ -287,12 +333,14 @@ class Run:
 
         Args:
             key: The grid point, JSON data.
-            arrays: Name -> array or number; object arrays are refused.
+            arrays: Name -> array or number, one or more; object arrays are refused.
             seconds: Time the cell took, >= 0; added to the run's.
 
         Raises:
-            UsageError: an array of objects.
+            UsageError: an array of objects, or no array.
         """
+        if not arrays:
+            raise UsageError(f"the cell {dict(key)} has no array to store; give it one or more")
         blobs = {name: _to_npy(name, value) for name, value in arrays.items()}
         text, moment = canonical_json(key), time.time()
         with self.ledger.transaction() as execute:
@@ -328,7 +376,7 @@ class Run:
             )
 
     def get(self, key: Key) -> Arrays | None:
-        """The arrays of a cell that is done, else None."""
+        """The arrays of a cell that is done and has not lost them, else None."""
         return self._load(canonical_json(key))
 
     def cells(self, state: State | None = "done") -> list[dict[str, Any]]:
@@ -337,7 +385,8 @@ class Run:
             "SELECT key FROM cells WHERE run = ?1 AND (?2 IS NULL OR state = ?2) ORDER BY number",
             (self.id, state),
         )
-        return [json.loads(text) for (text,) in rows]
+        what = f"the key of a cell of run {self.id[:12]}"
+        return [self.ledger.mapping(text, what) for (text,) in rows]
 
     def stack(self, name: str, **where: Any) -> tuple[list[dict[str, Any]], np.ndarray]:
         """Grid points and the array `name` of each, stacked along a new first axis.
@@ -388,12 +437,12 @@ class Run:
         if not rows:
             return None
         blobs = self.ledger.read("SELECT name, npy FROM arrays WHERE cell = ?", rows[0])
-        return {name: self._from_npy(blob, name, text) for name, blob in blobs}
+        return {name: self._from_npy(blob, name, text) for name, blob in blobs} or None
 
     def _from_npy(self, blob: bytes, name: str, key: str) -> np.ndarray:
         try:
-            return np.load(io.BytesIO(blob), allow_pickle=False)
-        except (ValueError, EOFError) as error:
+            return np.lib.format.read_array(io.BytesIO(blob), allow_pickle=False)
+        except _NO_ARRAY as error:
             raise LedgerError(
                 f"array {name!r} of cell {key} in {self.ledger.path} is damaged ({error}); "
                 "move the ledger away and run again"
@@ -414,17 +463,3 @@ def _to_npy(name: str, value: Any) -> bytes:
     except ValueError as error:
         raise UsageError(f"{name!r} is no array of numbers or text; store plain arrays") from error
     return stream.getvalue()
-
-
-def _info(row: tuple[Any, ...]) -> RunInfo:
-    address, experiment, config, code, state, seconds, message, record = row
-    return RunInfo(
-        id=address,
-        experiment=experiment,
-        config=json.loads(config),
-        code=code,
-        state=state,
-        seconds=seconds,
-        message=message,
-        record=json.loads(record) if record else None,
-    )

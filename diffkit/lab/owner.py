@@ -6,10 +6,12 @@ A process is named by its machine, its number and its start time, since numbers 
 import hashlib
 import os
 import platform
+import re
 import time
 from functools import cache
 from pathlib import Path
 
+_OWNER = re.compile(r"([^:]+):([1-9][0-9]{0,9}):([0-9]+)")
 LEASE = 3600.0  # seconds after which a claim of another machine counts as abandoned
 
 
@@ -30,12 +32,15 @@ def is_alive(owner: str, updated: float) -> bool:
         owner: What `this_process` returned there.
         updated: Time of the claim, seconds since the epoch; decides for another machine.
     """
-    machine, pid, started = owner.split(":")
+    found = _OWNER.fullmatch(owner) if isinstance(owner, str) else None
+    if found is None or not isinstance(updated, int | float):
+        return False  # no process of diffkit: the claim is taken over
+    machine, pid, started = found.groups()
     if machine != this_machine():
         return time.time() - updated < LEASE
     try:
         os.kill(int(pid), 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:
         return True

@@ -14,7 +14,7 @@ from diffkit.core.scheduler import guard_scheduler
 from diffkit.lab.axes import Point, words
 from diffkit.lab.compilation import keep_compiled_programs
 from diffkit.lab.executors import Executor
-from diffkit.lab.experiment import Record, execute, load
+from diffkit.lab.experiment import Record, execute, load, recorded
 from diffkit.lab.ledger import Ledger
 from diffkit.lab.owner import this_machine
 from diffkit.lab.progress import Progress
@@ -95,9 +95,9 @@ def sweep(
         runs = [ledger.open_run(name, config, code) for config in configs]
         jobs = {}
         for point, run in zip(points, runs, strict=True):
-            record = run.info.record
+            record = recorded(run)
             if record is not None:
-                found[run.id] = Found(point, run.id, Record.from_dict(record))
+                found[run.id] = Found(point, run.id, record)
                 progress.step(was_stored=True)
                 continue
             asked = {
@@ -154,9 +154,9 @@ def _found(ledger: Ledger, point: Point, address: str, answer: Mapping[str, str]
     """What a job has left in the ledger."""
     if answer.get("content"):
         absorb(ledger, base64.b64decode(answer["content"]), address)
-    record = ledger.run(address).info.record
+    record = recorded(ledger.run(address))
     if record is not None:
-        return Found(point, address, Record.from_dict(record))
+        return Found(point, address, record)
     if answer["failure"]:
         return Found(point, address, None, answer["failure"])
     raise UsageError(
@@ -180,6 +180,8 @@ def absorb(ledger: Ledger, content: bytes, address: str) -> None:
             )
             for text, seconds in rows:
                 key = json.loads(text)
-                mine.put(key, source.get(key) or {}, seconds=seconds)
+                arrays = source.get(key)
+                if arrays is not None:
+                    mine.put(key, arrays, seconds=seconds)
             info = source.info
             mine.set_state(info.state, message=info.message, record=info.record)

@@ -14,7 +14,7 @@ from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.lab import experiment as lab
 from diffkit.lab.config import Preset
 from diffkit.lab.experiment import Experiment, Record, execute
-from diffkit.lab.ledger import Ledger
+from diffkit.lab.ledger import Ledger, LedgerError
 from diffkit.lab.outcome import Outcome
 
 SOURCE = """
@@ -208,3 +208,20 @@ def test_changed_code_is_another_run(folder: Path):
         start(folder).communicate(timeout=60)
         addresses.append(Record.load(folder / "run.json").address)
     assert addresses[0] != addresses[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"status": "maybe"}, "status is 'maybe'"),
+        ({"seconds": "long"}, "seconds is 'long'"),
+        ({"statement": None}, "statement is None"),
+        ({"more": 1}, "more is no field of it"),
+    ],
+)
+def test_a_damaged_record_in_the_ledger_is_told_with_the_remedy(ledger, change, said):
+    record = execute(make(), ledger_path=ledger, stream=None)
+    with Ledger(ledger) as opened:
+        opened.run(record.address).set_state("done", record={**record.to_dict(), **change})
+    with pytest.raises(LedgerError, match=rf"ledger\.sqlite is damaged \(run .*{said}\)\); move"):
+        execute(make(), ledger_path=ledger, stream=None)

@@ -241,6 +241,77 @@ def test_a_damaged_array_is_named(run: Run):
         run.get({"i": 0})
 
 
+@pytest.mark.parametrize("blob", ["text", b"", b"PK\x03\x04", 7])
+def test_what_is_no_array_is_told(run: Run, blob: object):
+    run.put({"i": 0}, {"x": 1.0})
+    change(run, "UPDATE arrays SET npy = ?", blob)
+    with pytest.raises(LedgerError, match=r"array 'x' of cell .* is damaged"):
+        run.get({"i": 0})
+
+
+def change(run: Run, statement: str, *values: object) -> None:
+    with run.ledger.transaction() as execute:
+        execute(statement, values)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "said"),
+    [
+        ("record", "{not json", "the record of run .* is no JSON object"),
+        ("record", "[1,2]", "the record of run"),
+        ("config", "xx", "the configuration of run"),
+        ("config", 3, "the configuration of run"),
+        ("state", "finished", "the state 'finished'"),
+        ("seconds", "long", "after 'long' s"),
+    ],
+)
+def test_a_damaged_row_is_told_by_whoever_reads_it(run: Run, column: str, value, said: str):
+    change(run, f"UPDATE runs SET {column} = ?", value)
+    for read in (lambda: run.info, run.ledger.runs):
+        with pytest.raises(
+            LedgerError, match=rf"ledger\.sqlite is damaged \(.*{said}.*move it away"
+        ):
+            read()
+
+
+@pytest.mark.parametrize("key", ["zzz", "[1]"])
+def test_a_damaged_key_is_told(run: Run, key: str):
+    run.put({"i": 0}, {"x": 1.0})
+    change(run, "UPDATE cells SET key = ?", key)
+    with pytest.raises(LedgerError, match=r"the key of a cell of run .* is no JSON object"):
+        run.cells()
+
+
+@pytest.mark.parametrize(
+    "owner", ["garbage", "a:b:c", "HERE:99999999999999999999:1", "HERE:0:0", 7]
+)
+def test_a_claim_by_no_process_is_taken_over(run: Run, owner: object):
+    mine = run.owner
+    run.owner = str(owner).replace("HERE", mine.partition(":")[0])
+    assert run.claim({"i": 0})
+    run.owner = mine
+    assert run.claim({"i": 0})
+
+
+def test_a_finished_cell_that_lost_its_arrays_is_computed_again(run: Run):
+    run.put({"i": 0}, {"x": 1.0})
+    change(run, "DELETE FROM arrays")
+    assert run.get({"i": 0}) is None
+    assert run.claim({"i": 0})
+    with pytest.raises(UsageError, match="no array to store"):
+        run.put({"i": 0}, {})
+
+
+@pytest.mark.parametrize(
+    "statement", ["DROP TABLE arrays", "ALTER TABLE runs RENAME COLUMN state TO condition"]
+)
+def test_a_missing_table_or_column_is_damage(run: Run, statement: str):
+    run.put({"i": 0}, {"x": 1.0})
+    change(run, statement)
+    with pytest.raises(LedgerError, match=r"is damaged \(no such (table|column).*move it away"):
+        (run.info, run.get({"i": 0}))
+
+
 def test_a_pickle_in_the_place_of_an_array_is_not_loaded(run: Run):
     import pickle
 
