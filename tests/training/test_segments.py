@@ -1,6 +1,7 @@
 """A training in segments: the same numbers, whether it was interrupted or not."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -124,7 +125,80 @@ def test_only_the_newest_checkpoints_are_kept(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["20", "25"]
 
 
-@pytest.mark.parametrize("asked", [{"every": 0}, {"every": 1, "keep": 0}])
+STATE = {"w": np.arange(6.0), "b": np.ones((2, 2))}
+
+
+def saved(folder: Path) -> Saved:
+    return Checkpoints(folder, every=2).open({"x": 1})
+
+
+def written(folder: Path) -> Path:
+    """A folder with the checkpoints of steps 2 and 4."""
+    with saved(folder) as opened:
+        for step in (2, 4):
+            opened.save(step, {name: step * value for name, value in STATE.items()})
+    return folder
+
+
+def flipped(path: Path) -> None:
+    path.write_bytes(bytes(255 ^ byte for byte in path.read_bytes()))
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def largest(place: Path) -> Path:
+    """The file that holds the numbers."""
+    files = [each for each in place.rglob("*") if each.is_file()]
+    return max(files, key=lambda each: each.stat().st_size)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda place: flipped(largest(place)),
+        lambda place: emptied(largest(place)),
+        lambda place: (place / "default/_METADATA").unlink(),
+        lambda place: (shutil.rmtree(place), place.mkdir()),
+    ],
+    ids=["flipped", "emptied", "without metadata", "empty"],
+)
+def test_after_a_damaged_checkpoint_the_one_before_is_taken(tmp_path, damage):
+    damage(written(tmp_path) / "4")
+    with saved(tmp_path) as opened:
+        with pytest.warns(UserWarning, match=r"step 4 in .* is damaged; .* goes on from step 2$"):
+            step, state = opened.latest(STATE)
+        assert step == 2
+        np.testing.assert_array_equal(state["w"], 2 * STATE["w"])
+        opened.save(4, STATE)  # made again
+    with saved(tmp_path) as opened:
+        step, state = opened.latest(STATE)
+    assert (step, state["w"][5]) == (4, 5.0)
+
+
+def test_checkpoints_that_are_all_damaged_are_refused(tmp_path):
+    written(tmp_path)
+    for step in ("2", "4"):
+        flipped(largest(tmp_path / step))
+    with saved(tmp_path) as opened, pytest.raises(UsageError, match="every checkpoint in"):
+        opened.latest(STATE)
+
+
+def test_a_checkpoint_whose_digest_was_not_written_any_more_is_whole(tmp_path):
+    (written(tmp_path) / "digests.json").unlink()
+    with saved(tmp_path) as opened:
+        assert opened.latest(STATE)[0] == 4
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    (tmp_path / "taken").write_text("")
+    for place in ("taken", "taken/inner"):
+        with pytest.raises(UsageError, match=rf"{place} cannot hold checkpoints \(.*name another"):
+            saved(tmp_path / place)
+
+
+@pytest.mark.parametrize("asked", [{"every": 0}, {"every": 1, "keep": 0}, {"every": 1.5}])
 def test_checkpoints_that_cannot_be_are_refused(tmp_path, asked):
     with pytest.raises(UsageError, match="1 or more"):
         Checkpoints(tmp_path, **asked)
