@@ -9,12 +9,14 @@ from typing import Any, get_origin
 import numpy as np
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.config import union_parts
+from diffkit.lab.config import canonical_json, union_parts
 from diffkit.lab.overrides import field_type, in_words, with_overrides
 
 #: Field -> the text of its value, as the command line would set it.
 Point = dict[str, str]
 _RANGE = re.compile(r"(?P<start>[^:]+):(?P<stop>[^:]+):(?P<count>\d+)(?P<log>:log)?")
+#: Points of a sweep; each is a run of the ledger.
+MOST = 10_000
 #: Digits of the values of a range: enough for every use, few enough that 0.01 is 0.01.
 _DIGITS = 12
 
@@ -34,7 +36,7 @@ def points(config: Any, axes: Sequence[str], *, in_step: bool = False) -> list[P
 
     Raises:
         UnknownNameError: no such field.
-        UsageError: no axis, a value not of the field's type, two points that are one.
+        UsageError: no axis, a value not of the field's type, two points that are one, or too many.
 
     >>> from diffkit.lab.config import Preset
     >>> points(Preset({}, 1.0), ["budget=1,2"])
@@ -49,12 +51,17 @@ def points(config: Any, axes: Sequence[str], *, in_step: bool = False) -> list[P
     if in_step and len(lengths) > 1:
         counts = ", ".join(f"{name} {len(each)}" for name, each in values.items())
         raise UsageError(f"--zip takes axes of one length, not {counts}")
+    count = min(lengths) if in_step else math.prod(map(len, values.values()))
+    if count > MOST:
+        raise UsageError(f"{count} points are too many for a sweep; give {MOST} or fewer")
     rows = zip(*values.values(), strict=True) if in_step else product(*values.values())
     found = [dict(zip(values, row, strict=True)) for row in rows]
-    configs = [with_overrides(config, words(point)) for point in found]
-    for i, each in enumerate(configs):
-        if each in configs[:i]:
-            raise UsageError(f"{' '.join(words(found[i]))} occurs twice in the sweep; list it once")
+    seen = set()
+    for point in found:
+        text = canonical_json(with_overrides(config, words(point)))
+        if text in seen:
+            raise UsageError(f"{' '.join(words(point))} occurs twice in the sweep; list it once")
+        seen.add(text)
     return found
 
 
@@ -77,6 +84,11 @@ def _axis(text: str, config: Any) -> tuple[str, list[str]]:
     found = _RANGE.fullmatch(listed.strip())
     if found is not None and _number(hint) is not None:
         return name, _spread(text, _number(hint), **found.groupdict())
+    if ":" in listed and _number(hint) is not None:
+        raise UsageError(
+            f"--over {text!r} is no range; write {name}=start:stop:count with a count of 2 or "
+            "more, and :log behind it for equal ratios"
+        )
     separator = ";" if get_origin(hint) is tuple else ","
     values = [each.strip() for each in listed.split(separator) if each.strip()]
     if not values:
@@ -94,9 +106,12 @@ def _spread(
 ) -> list[str]:
     """The texts of the values of a range."""
     try:
-        low, high, number = float(start), float(stop), int(count)
+        low, high = float(start), float(stop)
     except ValueError:
         raise UsageError(f"--over {text!r}: {start} and {stop} must be numbers") from None
+    if len(count.lstrip("0")) > len(str(MOST)) or int(count) > MOST:
+        raise UsageError(f"--over {text!r} has too many values; give {MOST} or fewer")
+    number = int(count)
     if not (math.isfinite(low) and math.isfinite(high)) or number < 2:
         raise UsageError(f"--over {text!r}: a range has finite ends and 2 or more values")
     if log and not (low > 0 and high > 0):

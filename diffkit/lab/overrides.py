@@ -29,6 +29,11 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
     return config
 
 
+def named_fields(arguments: Sequence[str]) -> list[str]:
+    """The fields that command-line `arguments` set, as they are spelt in a configuration."""
+    return [name for name, _ in _pairs(arguments)]
+
+
 def fields_with_types(config: Any) -> dict[str, str]:
     """Field name -> type in words, nested dataclasses with dotted names."""
     listing: dict[str, str] = {}

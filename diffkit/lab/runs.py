@@ -16,6 +16,7 @@ from diffkit.lab.compilation import keep_compiled_programs
 from diffkit.lab.executors import Executor
 from diffkit.lab.experiment import Record, execute, load, recorded
 from diffkit.lab.ledger import Ledger
+from diffkit.lab.overrides import named_fields
 from diffkit.lab.owner import this_machine
 from diffkit.lab.progress import Progress
 
@@ -82,10 +83,12 @@ def sweep(
 
     Raises:
         UnknownNameError: no such experiment, preset or field.
-        UsageError: a configuration without an answer, or workers that run other code.
+        UsageError: a configuration without an answer, a field that is set beside the points that
+            set it too, or workers that run other code.
         WorkerDied: a run ended every worker it was given to.
     """
     experiment = load(name)
+    _require_apart(overrides, points)
     configs = [experiment.configured(preset, [*overrides, *words(point)]) for point in points]
     progress = Progress(f"{name} ({preset})", stream)
     progress.expect(len(points))
@@ -114,6 +117,15 @@ def sweep(
             found[each.address] = each
             progress.step()
     return [found[run.id] for run in runs]
+
+
+def _require_apart(overrides: Sequence[str], points: Sequence[Point]) -> None:
+    """Refuse a field that would be set, and at every point set again."""
+    axes = {field for point in points for field in point}
+    for name in named_fields(overrides):
+        for axis in axes:
+            if name == axis or name.startswith(f"{axis}."):
+                raise UsageError(f"--{name} is set and {axis} is an axis of the sweep; drop one")
 
 
 def run_job(text: str) -> str:

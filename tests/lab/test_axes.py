@@ -1,3 +1,4 @@
+import time
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -5,6 +6,8 @@ import pytest
 
 from diffkit.core.errors import UnknownNameError, UsageError
 from diffkit.lab.axes import points
+from diffkit.lab.executors import executor
+from diffkit.lab.runs import sweep
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,12 @@ def test_axes_in_step_go_together():
         (["scale=0:1:1"], "2 or more values"),
         (["scale=0:inf:3"], "finite ends"),
         (["scale=a:b:3"], "must be numbers"),
+        (["scale=0.1:0.2:-5"], "is no range; write scale=start:stop:count"),
+        (["scale=0.1:0.2"], "is no range"),
+        (["clip=1:2:3:lin"], "is no range"),
+        (["scale=0.1:0.2:10001"], "too many values; give 10000 or fewer"),
+        ([f"scale=0.1:0.2:{'9' * 5000}"], "too many values"),
+        (["scale=0:1:101", "clip=0:1:100"], "^10100 points are too many"),
         (["kind=a:b:3"], "'a:b:3' is not of type a or b"),
     ],
 )
@@ -100,3 +109,17 @@ def test_an_axis_of_no_field_is_refused(axis):
 def test_a_misspelt_axis_is_answered_with_the_near_one():
     with pytest.raises(UnknownNameError, match="did you mean --width"):
         points(Config(), ["widht=1,2"])
+
+
+def test_the_longest_sweep_is_quick():
+    start = time.perf_counter()
+    assert len(points(Config(), ["scale=0:1:10000"])) == 10_000
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("words", [["--draws=9", "--noise=0.2"], ["--noise", "0.2"]])
+def test_a_field_beside_the_axis_that_sets_it_is_refused(words, tmp_path):
+    asked = ("double_descent", "quick", words, [{"noise": "0.1"}], executor("serial"))
+    with pytest.raises(UsageError, match=r"^--noise is set and noise is an axis"):
+        sweep(*asked, ledger_path=tmp_path / "ledger.sqlite")
+    assert not any(tmp_path.iterdir())
