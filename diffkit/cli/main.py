@@ -9,9 +9,10 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module, metadata
+from pathlib import Path
 from typing import Any, NoReturn
 
-from diffkit.core.errors import DEFECTS, DiffkitError
+from diffkit.core.errors import DEFECTS, DiffkitError, UsageError
 from diffkit.core.scheduler import guard_scheduler
 
 DERIVATION_FORMATS = ("text", "latex", "markdown", "html", "json")
@@ -40,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     options.rest = rest
     guard_scheduler()
     try:
+        _require_folder(getattr(options, "json", None))
         command = import_module(f"diffkit.cli.{options.module}")
         return command.run(options)
     except DiffkitError as error:
@@ -371,6 +373,13 @@ def _place(text: str) -> str:
     if not text.strip():
         raise argparse.ArgumentTypeError("an empty text names no place; write the path of a file")
     return text
+
+
+def _require_folder(place: str | None) -> None:
+    """Refuse a result file without a folder, which is more often a slip than a wish, at once."""
+    folder = Path(place or "").parent
+    if not folder.is_dir():
+        raise UsageError(f"--json={place}: there is no folder {folder}; make it first")
 
 
 def _positive(text: str) -> int:

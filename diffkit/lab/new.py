@@ -9,7 +9,9 @@ from diffkit.core.errors import UsageError
 from diffkit.core.verdict import write_atomically
 
 TEMPLATES = Path(__file__).parent / "templates"
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+#: Longer ones make paths that a file system may refuse when half of the files are written.
+LONGEST = 60
+_NAME = re.compile(rf"[a-z][a-z0-9_]{{0,{LONGEST - 1}}}")
 
 
 def new(name: str, root: Path) -> list[Path]:
@@ -24,8 +26,8 @@ def new(name: str, root: Path) -> list[Path]:
     """
     if not _NAME.fullmatch(name) or keyword.iskeyword(name):
         raise UsageError(
-            f"{name!r} is no name of an experiment; write small letters, digits and _, "
-            "as in batch_noise"
+            f"{name[:LONGEST]!r} is no name of an experiment; write small letters, digits and _, "
+            f"{LONGEST} at most, as in batch_noise"
         )
     if not (root / "experiments" / "__init__.py").is_file():
         raise UsageError(

@@ -143,7 +143,12 @@ def test_json_goes_to_stdout_with_a_schema_and_the_same_keys_for_every_status(ca
 
 
 def test_json_goes_to_a_file_beside_the_text_when_one_is_named(sandbox, capsys):
-    assert main(["check", "x**2", "2*x", "--json=out/v.json"]) == 0
+    words = ["check", "x**2", "2*x", "--json=out/v.json"]
+    assert main(words) == 2
+    assert "there is no folder out; make it first" in capsys.readouterr().err
+    assert not (sandbox / "out").exists()
+    (sandbox / "out").mkdir()
+    assert main(words) == 0
     assert capsys.readouterr().out.startswith("PROVED")
     assert json.loads((sandbox / "out/v.json").read_text())["status"] == "proved"
 

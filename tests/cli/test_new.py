@@ -76,7 +76,9 @@ def test_the_tests_of_a_new_experiment_pass_and_fail_with_a_wrong_theory(tmp_pat
     assert "test_the_prediction_passes" in failed.stdout
 
 
-@pytest.mark.parametrize("name", ["Batch", "batch-noise", "1st", "class", "", "a/b", "../x"])
+@pytest.mark.parametrize(
+    "name", ["Batch", "batch-noise", "1st", "class", "", "a/b", "../x", 61 * "a"]
+)
 def test_what_is_no_name_is_refused(tmp_path, monkeypatch, capsys, name):
     monkeypatch.chdir(checkout(tmp_path))
     assert main(["new", name]) == 2
