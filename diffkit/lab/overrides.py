@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from diffkit.core.errors import UnknownNameError, UsageError
-from diffkit.core.suggestions import did_you_mean
+from diffkit.core.suggestions import closest, did_you_mean
 from diffkit.lab.config import choices, hints, union_parts
 
 Config = TypeVar("Config")
@@ -21,7 +21,7 @@ def with_overrides(config: Config, arguments: Sequence[str]) -> Config:
     its own defaults, which later words change.
 
     Raises:
-        UnknownNameError: no such field; the message lists the fields with their types.
+        UnknownNameError: no such field; the message names the near one, or the fields.
         UsageError: a value that is not of the field's type, or one that is missing.
     """
     for name, text in _pairs(arguments):
@@ -50,7 +50,7 @@ def field_type(config: Any, name: str) -> Any:
     """The type of a field, dots for those of nested dataclasses.
 
     Raises:
-        UnknownNameError: no such field; the message lists the fields with their types.
+        UnknownNameError: no such field; the message names the near one, or the fields.
     """
     inner = config
     *outer, field = name.split(".")
@@ -92,7 +92,7 @@ def _replaced(config: Any, path: list[str], text: str | None, name: str) -> Any:
     field, *deeper = path
     found = hints(type(config))
     if field not in found:
-        raise UnknownNameError(_unknown_field(config, field, name))
+        raise UnknownNameError(_unknown_field(config, ".".join(path), name))
     if deeper:
         inner = getattr(config, field)
         if not dataclasses.is_dataclass(inner):
@@ -103,10 +103,20 @@ def _replaced(config: Any, path: list[str], text: str | None, name: str) -> Any:
 
 
 def _unknown_field(config: Any, field: str, name: str = "") -> str:
-    known = fields_with_types(config)
-    hint = did_you_mean(f"--{field}", [f"--{each}" for each in known])
-    listing = ", ".join(f"{key} ({kind})" for key, kind in known.items())
-    return f"no field {(name or field)!r}; {hint}fields: {listing}"
+    """What to say of a field that `config` lacks.
+
+    Args:
+        config: The configuration, or one inside it.
+        field: What was asked of it, with dots.
+        name: The same from the outermost configuration on.
+    """
+    outer = (name or field).removesuffix(field)
+    near = closest(f"--{field}", [f"--{each}" for each in fields_with_types(config)])
+    if near:
+        near = f"--{outer}{near.removeprefix('--')}"
+        return f"no field {(name or field)!r}; did you mean {near}? --help lists the fields"
+    own = ", ".join(f"{outer}{each}" for each in hints(type(config)))
+    return f"no field {(name or field)!r}; the fields are {own}; --help tells their types"
 
 
 def _chosen(text: str | None, hint: Any, name: str) -> Any:

@@ -1,3 +1,4 @@
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -89,9 +90,20 @@ def test_an_unknown_field_is_refused(name: str):
         with_overrides(Config(), [f"--{name}", "3"])
 
 
-def test_a_misspelt_field_is_answered_with_the_near_one_and_the_list():
-    with pytest.raises(UnknownNameError, match=r"did you mean --width\?.*depths \(tuple\[int"):
-        with_overrides(Config(), ["--widht", "3"])
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("widht", "did you mean --width? --help lists the fields"),
+        ("optimizer.rate", "did you mean --optimiser.rate? --help lists the fields"),
+        ("optimiser.raet", "did you mean --optimiser.rate? --help lists the fields"),
+        ("optimiser.zzz", "the fields are optimiser.rate, optimiser.kind"),
+    ],
+)
+def test_an_unknown_field_is_answered_with_the_near_one_or_else_with_the_list(name, said):
+    with pytest.raises(UnknownNameError, match=rf"^no field '{name}'; {re.escape(said)}"):
+        with_overrides(Config(), [f"--{name}", "3"])
+    with pytest.raises(UnknownNameError, match=r"the fields are width, .*; --help tells"):
+        with_overrides(Config(), ["--zzz", "3"])
 
 
 def test_nested_fields_are_listed_with_dots():
