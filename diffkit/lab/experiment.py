@@ -149,11 +149,10 @@ class Record:
         """
         if not isinstance(data, dict) or data.get("schema") != SCHEMA:
             raise UsageError(f"not a run record of schema {SCHEMA}; run the experiment again")
-        given = {name: value for name, value in data.items() if name != "schema"}
-        flaw = _flaw(given)
+        flaw = _flaw(data)
         if flaw:
             raise UsageError(f"the run record is damaged ({flaw}); make it again")
-        return cls(**given)
+        return cls(**{name: value for name, value in data.items() if name != "schema"})
 
     @classmethod
     def load(cls, path: str | Path) -> "Record":
@@ -174,7 +173,7 @@ class Record:
 def _flaw(given: Mapping[str, Any]) -> str:
     """What is wrong with the fields of a record, or ""."""
     kinds = hints(Record)
-    differing = sorted(kinds.keys() ^ given.keys())
+    differing = sorted(kinds.keys() ^ given.keys() - {"schema"})
     if differing:
         return f"{differing[0]} is {'missing' if differing[0] in kinds else 'no field of it'}"
     for name, kind in kinds.items():
@@ -199,11 +198,11 @@ def recorded(run: Run) -> Record | None:
     info = run.info
     if info.state != "done" or info.record is None:
         return None
-    try:
-        return Record.from_dict(info.record)
-    except UsageError as error:
-        reason = str(error).partition(";")[0]
-        raise run.ledger.damaged(f"run {run.id[:12]}: {reason}") from error
+    is_ours = info.record.get("schema") == SCHEMA
+    flaw = _flaw(info.record) if is_ours else f"it is not of schema {SCHEMA}"
+    if flaw:
+        raise run.ledger.damaged(f"the record of run {run.id[:12]}: {flaw}")
+    return Record.from_dict(info.record)
 
 
 def known_experiments() -> list[str]:

@@ -211,8 +211,10 @@ class Ledger:
         """A row of runs; what is damaged is told here, before anybody computes with it."""
         address, experiment, config, code, state, seconds, message, record = row
         what = f"run {str(address)[:12]}"
-        if state not in get_args(State) or not isinstance(seconds, int | float):
-            raise self.damaged(f"{what} has the state {state!r} after {seconds!r} s")
+        if state not in get_args(State):
+            raise self.damaged(f"{what} has the state {state!r}")
+        if not isinstance(seconds, int | float):
+            raise self.damaged(f"{what} took {seconds!r} s")
         return RunInfo(
             id=address,
             experiment=experiment,

@@ -217,11 +217,12 @@ def test_changed_code_is_another_run(folder: Path):
         ({"seconds": "long"}, "seconds is 'long'"),
         ({"statement": None}, "statement is None"),
         ({"more": 1}, "more is no field of it"),
+        ({"schema": 7}, "it is not of schema diffkit.run/1"),
     ],
 )
 def test_a_damaged_record_in_the_ledger_is_told_with_the_remedy(ledger, change, said):
     record = execute(make(), ledger_path=ledger, stream=None)
     with Ledger(ledger) as opened:
         opened.run(record.address).set_state("done", record={**record.to_dict(), **change})
-    with pytest.raises(LedgerError, match=rf"ledger\.sqlite is damaged \(run .*{said}\)\); move"):
+    with pytest.raises(LedgerError, match=rf"is damaged \(the record of run .*{said}\); move"):
         execute(make(), ledger_path=ledger, stream=None)

@@ -262,7 +262,7 @@ def change(run: Run, statement: str, *values: object) -> None:
         ("config", "xx", "the configuration of run"),
         ("config", 3, "the configuration of run"),
         ("state", "finished", "the state 'finished'"),
-        ("seconds", "long", "after 'long' s"),
+        ("seconds", "long", "took 'long' s"),
     ],
 )
 def test_a_damaged_row_is_told_by_whoever_reads_it(run: Run, column: str, value, said: str):
