@@ -33,7 +33,9 @@ def bias() -> Law:
         Line("next step: the average keeps b1 of itself", b1 * left + 1 - b1, 1 - b1 ** (t + 1)),
         Line("before the first step", left.subs(t, 0), sp.Integer(0)),
     )
-    return Law("weight of all gradients in m_t", sp.Symbol("B_t"), left, "", lines, ADAM, KINGMA)
+    return Law(
+        "weight of all gradients in m_t", sp.Symbol("B_t"), left, "b1 < 1", lines, ADAM, KINGMA
+    )
 
 
 def lone_step() -> Law:
@@ -53,7 +55,7 @@ def lone_step() -> Law:
         "Adam's step after t - 1 gradients of zero",
         _step,
         form,
-        "",
+        "b1 < 1, b2 < 1, t >= 1",
         (squared, once),
         ADAM,
         f"{KINGMA}, section 2.1",
@@ -73,7 +75,7 @@ def printed_bound() -> Law:
         "Adam's largest step, as printed",
         _step,
         form,
-        "1 - b1 > sqrt(1 - b2)",
+        "b1 < 1, b2 < 1, 1 - b1 > sqrt(1 - b2)",
         (line,),
         ADAM,
         f"{KINGMA}, section 2.1",
@@ -103,7 +105,9 @@ def largest_step() -> Law:
         Line("b2^j g_{t-j}^2 of the growing gradients", b2**t * (b1 / b2) ** (2 * t), ratio**t),
         Line("square of the step they make", a**2 * moment**2 / square, form**2),
     )
-    return Law("Adam's largest step", _step, form, "b1^2 < b2", lines, f"{ADAM}, any t gradients")
+    return Law(
+        "Adam's largest step", _step, form, "b1^2 < b2, b2 < 1", lines, f"{ADAM}, any t gradients"
+    )
 
 
 def second_moments() -> tuple[sp.Expr, sp.Expr, sp.Expr]:

@@ -15,15 +15,17 @@ import numpy as np
 import sympy as sp
 
 from diffkit.core.errors import UsageError
+from diffkit.numeric.gaussian_panels import unit_panels
 from diffkit.theory.gaussian_integrals import q
 from diffkit.theory.law import Law, Line
-from diffkit.theory.mean_field import Activation, panels, values_of
+from diffkit.theory.mean_field import Activation, values_of
 
 c = sp.Symbol("c", real=True)
 _l = sp.Symbol("l", positive=True)
 _NAME = sp.Symbol("E")
 PAIR = "(u, v) ~ N(0, q [[1, c], [c, 1]])"
 #: 1 - c' = 1 - c - RATE (1 - c)^(3/2) + ... for ReLU near c = 1.
+LARGEST_ERROR = 1e-2  # share of E[phi^2] that the quadrature in the plane may be uncertain by
 _RATE = 2 * sp.sqrt(2) / (3 * sp.pi)
 
 
@@ -140,7 +142,7 @@ def overlap(phi: Activation, variance: float, correlation: float) -> tuple[float
 
 
 def _in_the_plane(phi: Activation, variance: float, correlation: float, nodes: int) -> float:
-    z, weights = panels(nodes)
+    z, weights = unit_panels(nodes)
     function = values_of(phi, 0)
     first = np.asarray(function(sqrt(variance) * z), np.float64)
     rest = sqrt(max(0.0, 1 - correlation**2))
@@ -153,11 +155,19 @@ def correlation_map(
 ) -> float:
     """The correlation after a layer, for two inputs of the same variance.
 
+    Raises:
+        UsageError: a number outside of its range; phi too steep for a quadrature in the plane.
+
     >>> round(correlation_map("tanh", 1.0, 1.0, 1.5, 0.3), 9)
     1.0
     """
-    both, _ = overlap(phi, variance, correlation)
+    both, error = overlap(phi, variance, correlation)
     alone, _ = overlap(phi, variance, 1.0)
+    if not error <= LARGEST_ERROR * alone:
+        raise UsageError(
+            f"E[phi(u) phi(v)] of {phi} at q = {variance:g} is known to {error:.1g} only: phi is "
+            "too steep for the quadrature in the plane"
+        )
     return (sigma_w**2 * both + sigma_b**2) / (sigma_w**2 * alone + sigma_b**2)
 
 

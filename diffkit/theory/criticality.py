@@ -10,21 +10,20 @@ Poole et al. (2016), arXiv:1606.05340; Schoenholz et al. (2017), arXiv:1611.0123
 """
 
 from dataclasses import dataclass
-from math import inf, log, sqrt
+from math import inf, isnan, log, sqrt
+from typing import Any
 
 import sympy as sp
 
-from diffkit.core.errors import NoClosedForm, UsageError
+from diffkit.core.errors import DomainError, NoClosedForm, UsageError
 from diffkit.theory.gaussian_integrals import q
 from diffkit.theory.law import Law, Line
 from diffkit.theory.mean_field import (
     Activation,
     activation,
     closed_moments,
-    kinks,
+    edge_of_chaos,
     moments,
-    panels,
-    values_of,
 )
 
 SOURCE = "Schoenholz et al. (2017), arXiv:1611.01232"
@@ -70,7 +69,13 @@ class CriticalInitialisation:
         return length_depth_scale(self.slope)
 
     def __str__(self) -> str:
-        kept = "stable" if self.slope < 1 - NEUTRAL else "kept" if self.is_stable else "not stable"
+        kept = (
+            f"stable, slope {self.slope:.4g}"
+            if self.slope < 1 - NEUTRAL
+            else "kept"
+            if self.is_stable
+            else f"not stable, slope {self.slope:.4g}"
+        )
         return (
             f"phi(x) = {self.activation}: sigma_w = {self.sigma_w:.8g}, "
             f"sigma_b = {self.sigma_b:.8g}  (variance {self.variance:.6g}, {kept}; {self.method})"
@@ -78,36 +83,54 @@ class CriticalInitialisation:
 
 
 def critical_initialisation(
-    phi: Activation, *, variance: float | None = None
+    phi: Any, *, variance: float | None = None, sigma_b: float | None = None
 ) -> CriticalInitialisation:
     r"""Design $\sigma_w$ and $\sigma_b$ for an activation, your own included.
 
     Draw $W_{ij} \sim N(0, \sigma_w^2/\text{fan\_in})$ and $b_i \sim N(0, \sigma_b^2)$.
 
     Args:
-        phi: A name, formula text in one symbol, a SymPy expression, or
-            `dk.lift(f, 0.0).sympy()` of a JAX function f.
+        phi: A name, formula text in one symbol, a SymPy expression, or `dk.lift(f, 0.0)` of a JAX
+            function f.
         variance: q*, the pre-activation variance to keep.  Without it: 1 where that is possible and
-            stable, else the nearest variance that is, else the nearest that is possible.
+            stable, else the nearest that is among the powers of 10^(1/8), 1e-4 to 1e3, else the
+            nearest that is possible.
+        sigma_b: Bias standard deviation > 0 to design for, instead of a variance.
 
     Raises:
-        UsageError: no critical initialisation keeps that variance; the message says which do.
+        UsageError: no critical initialisation keeps that variance or has that bias; the message
+            says what is possible.
+        DomainError: phi is no real number somewhere, or a moment is infinite (1/x, tan).
 
     >>> print(critical_initialisation("relu"))
     phi(x) = relu(x): sigma_w = 1.4142136, sigma_b = 0  (variance 1, kept; closed form)
     >>> critical_initialisation("tanh").is_stable
     True
+    >>> round(critical_initialisation("tanh", sigma_b=0.05**0.5).sigma_w ** 2, 5)
+    1.76095
     """
+    expression = activation(phi)
+    if variance is not None and sigma_b is not None:
+        raise UsageError("give a variance or sigma_b: each determines the other")
+    if sigma_b is not None:
+        variance = edge_of_chaos(expression, sigma_b)[1]
     if variance is not None:
-        found = _at(phi, variance)
+        found = _at(expression, variance)
         if found is None:
-            raise UsageError(_impossible(phi, variance))
+            raise UsageError(_impossible(expression, variance))
         return found
-    possible = [(abs(log(place)), each) for place in _GRID if (each := _at(phi, place))]
-    if not possible:
-        raise UsageError(_impossible(phi, 1.0))
-    best = min(possible, key=lambda row: (not row[1].is_stable, row[0]))
-    return best[1]
+    found = [(abs(log(place)), each) for place in _GRID if (each := _tried(expression, place))]
+    if not found:
+        raise UsageError(_impossible(expression, 1.0))
+    return min(found, key=lambda row: (not row[1].is_stable, row[0]))[1]
+
+
+def _tried(phi: sp.Expr, variance: float) -> CriticalInitialisation | None:
+    """The critical pair of one variance; None where there is none or the moments are infinite."""
+    try:
+        return _at(phi, variance)
+    except DomainError:
+        return None
 
 
 def _at(phi: Activation, variance: float) -> CriticalInitialisation | None:
@@ -132,37 +155,41 @@ def _at(phi: Activation, variance: float) -> CriticalInitialisation | None:
     )
 
 
-def _impossible(phi: Activation, variance: float) -> str:
-    places = [place for place in _GRID if _at(phi, place)]
-    named = activation(phi)
+def _impossible(phi: sp.Expr, variance: float) -> str:
+    """Why a variance cannot be kept, and the nearest that can."""
+    _at(phi, variance)  # infinite moments are the reason that is told
+    places = [place for place in _GRID if _tried(phi, place)]
     if not places:
-        return f"{named} has no critical initialisation at a variance from 1e-4 to 1e3"
+        return f"{phi} has no critical initialisation at a variance from 1e-4 to 1e3"
+    good = min(places, key=lambda place: abs(log(place / variance)))
+    bad = variance
+    while abs(good - bad) > 1e-3 * good:
+        middle = (good + bad) / 2
+        good, bad = (middle, bad) if _tried(phi, middle) else (good, middle)
     return (
-        f"no critical initialisation of {named} keeps the variance {variance:g}: sigma_b^2 would "
-        f"be negative; {min(places):.3g} to {max(places):.3g} are possible"
+        f"no critical initialisation of {phi} keeps the variance {variance:g}: sigma_b^2 would "
+        f"be negative; the nearest that is possible is {good:.5g}"
     )
 
 
 def length_slope(phi: Activation, variance: float, sigma_w: float) -> float:
     r"""Slope of the length map, $\sigma_w^2\,\mathrm{d}\,\mathrm{E}[\phi^2]/\mathrm{d}q$.
 
-    It is $\sigma_w^2\,\mathrm{E}[\phi^2(z)(z^2 - 1)]/(2q)$, which needs no derivative of phi; where
-    phi has a second derivative it is $\chi_1 + \sigma_w^2\,\mathrm{E}[\phi''\phi]$.
+    Where phi has a second derivative it is $\chi_1 + \sigma_w^2\,\mathrm{E}[\phi''\phi]$.
 
     >>> round(length_slope("relu", 3.0, 2**0.5), 12)
     1.0
     """
-    scale = sqrt(variance)
-    z, weights = panels(24, tuple(place / scale for place in kinks(phi)))
-    values = values_of(phi, 0)(scale * z) ** 2
-    return sigma_w**2 * float((weights * (z * z - 1)) @ values) / (2 * variance)
+    return sigma_w**2 * moments(phi, variance).square_slope
 
 
 def length_depth_scale(slope: float) -> float:
     r"""$\xi_q = 1/|\log q'|$: layers in which a wrong variance changes by a factor e."""
+    if isnan(slope):
+        raise UsageError("the slope of the length map is not a number")
     if abs(slope - 1) <= NEUTRAL:
         return inf
-    return 1 / abs(log(slope)) if slope > 0 else 0.0
+    return 1 / abs(log(abs(slope))) if slope else 0.0  # below 0 it comes back in turns
 
 
 def gradient_depth_scale(chi: float) -> float:

@@ -30,6 +30,9 @@ x = symbol("x")
 q = sp.Symbol("q", positive=True)
 DENSITY = sp.exp(-(x**2) / (2 * q)) / sp.sqrt(2 * sp.pi * q)
 
+#: By parts a power is lowered one at a time.
+LARGEST_POWER = 100
+
 _k, _a, _b = sp.symbols("k a b", positive=True)
 _c = sp.Symbol("c", real=True)
 _g = sp.Function("g")
@@ -345,7 +348,7 @@ def _multiplied(term: _Term, factor: sp.Expr, f: sp.Expr) -> _Term:
     if not factor.has(x):
         return replace(term, coefficient=term.coefficient * factor)
     base, exponent = factor.as_base_exp()
-    if base == x and exponent.is_Integer and exponent > 0:
+    if base == x and exponent.is_Integer and 0 < exponent <= LARGEST_POWER:
         return replace(term, power=term.power + int(exponent))
     if isinstance(base, _cdf) and exponent.is_Integer and exponent > 0:
         slope = sp.diff(base.args[0], x)

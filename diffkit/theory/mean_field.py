@@ -8,35 +8,35 @@ share no code.  Notation: Poole et al. (2016), arXiv:1606.05340; Schoenholz et a
 arXiv:1611.01232.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from math import inf, log, sqrt
+from functools import cache
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from diffkit.core.errors import NoClosedForm, UsageError
+from diffkit.core.errors import DomainError, NoClosedForm, UsageError
+from diffkit.numeric.gaussian_panels import gaussian_means
 from diffkit.symbolic.differentiate import derivative
 from diffkit.symbolic.parse import parse
-from diffkit.symbolic.vocabulary import definition
+from diffkit.symbolic.stable import stable
+from diffkit.symbolic.vocabulary import ScalarFunction, definition
 from diffkit.theory.gaussian_integrals import breakpoints, expectation, q, x
 from diffkit.theory.law import Law
 
 #: A name of the vocabulary, formula text in one symbol, or a SymPy expression in one symbol.
 Activation = str | sp.Expr
 DIGITS = 20
-REACH = 12  # standard deviations; beyond them the Gaussian weighs less than 1e-32
 
 
-@cache
-def activation(phi: Activation) -> sp.Expr:
+def activation(phi: Any) -> sp.Expr:
     """An activation as an expression in `x`.
 
     Args:
-        phi: A name ("tanh", "gelu"), text ("x*tanh(softplus(x))"), or an expression of one symbol,
-            such as `dk.lift(f, 0.0).sympy()` gives for a function in JAX.
+        phi: A name ("tanh", "gelu"), text ("x*tanh(softplus(x))"), an expression of one symbol, or
+            a formula with `sympy()`, such as `dk.lift(f, 0.0)` is for a function f in JAX.
 
     Raises:
         UsageError: a word that is no function, text that cannot be read, more than one symbol.
@@ -44,12 +44,27 @@ def activation(phi: Activation) -> sp.Expr:
     >>> activation("t*sigmoid(t)")
     x*sigmoid(x)
     """
+    if isinstance(phi, (str, sp.Expr)):
+        return _expression(phi)
+    if callable(as_sympy := getattr(phi, "sympy", None)):
+        return _expression(as_sympy())
+    if callable(phi):
+        raise UsageError(
+            f"{getattr(phi, '__name__', phi)} is a program; lift it first: dk.lift(f, 0.0)"
+        )
+    raise UsageError(f"{phi!r} is no activation; give a name, a formula or a SymPy expression")
+
+
+@cache
+def _expression(phi: Activation) -> sp.Expr:
     if isinstance(phi, str) and phi.isidentifier() and len(phi) > 1:
         return x if phi == "linear" else parse(f"{phi}(x)")
-    expression = parse(phi) if isinstance(phi, str) else sp.sympify(phi, strict=True)
+    expression = parse(phi) if isinstance(phi, str) else phi
     symbols = sorted(expression.free_symbols, key=str)
     if len(symbols) != 1:
         raise UsageError(f"{phi} is no function of one number; its symbols are {symbols}")
+    if expression.has(sp.oo, -sp.oo, sp.zoo, sp.nan):
+        raise UsageError(f"{phi} holds a constant that is no real number")
     return expression.subs(symbols[0], x)
 
 
@@ -90,12 +105,14 @@ class Moments:
     Args:
         square: E[phi(z)^2].
         derivative_square: E[phi'(z)^2].
-        error: Bound on the absolute error of either; 0 for a closed form.
+        square_slope: dE[phi(z)^2]/dq.
+        error: Bound on the absolute error of each; 0 for a closed form.
         method: "closed form" or "quadrature".
     """
 
     square: float
     derivative_square: float
+    square_slope: float
     error: float
     method: str
 
@@ -110,6 +127,7 @@ def moments(phi: Activation, variance: float) -> Moments:
 
     Raises:
         UsageError: q is outside that range.
+        DomainError: phi is no real number somewhere, or a moment is infinite (1/x, tan).
 
     >>> moments("relu", 3.0).square
     1.5
@@ -120,20 +138,61 @@ def moments(phi: Activation, variance: float) -> Moments:
         closed = closed_moments(phi)
     except NoClosedForm:
         return quadrature(phi, variance)
-    at = {q: sp.Float(variance, DIGITS)}
-    square, slope = (
-        float(law.formula.subs(at).evalf(DIGITS))
-        for law in (closed.square, closed.derivative_square)
+    square, slope, change = (
+        float(form.subs({q: sp.Float(variance, DIGITS)}).evalf(DIGITS))
+        for form in (
+            closed.square.formula,
+            closed.derivative_square.formula,
+            sp.diff(closed.square.formula, q),
+        )
     )
-    return Moments(square, slope, 0.0, "closed form")
+    return Moments(square, slope, change, 0.0, "closed form")
 
 
 def quadrature(phi: Activation, variance: float) -> Moments:
-    """The same moments by quadrature, for activations with and without a closed form."""
-    joints = kinks(phi)
-    square, first = _mean_square(values_of(phi, 0), variance, joints)
-    slope, second = _mean_square(values_of(phi, 1), variance, joints)
-    return Moments(square, slope, max(first, second), "quadrature")
+    r"""The same moments by quadrature, for activations with and without a closed form.
+
+    The slope in q is $\mathrm{E}[\phi^2(z)(z^2/q - 1)]/(2q)$, which needs no derivative of phi.
+    """
+    scale = sqrt(variance)
+    value_of, slope_of = values_of(phi, 0), values_of(phi, 1)
+
+    def integrands(z: Any) -> Any:
+        values, slopes = (np.broadcast_to(f(scale * z), z.shape) for f in (value_of, slope_of))
+        square = values**2
+        # phi itself, so that panels close in upon its steps, where phi' is a spike
+        return np.stack([values, square, slopes**2, square * (z * z - 1) / (2 * variance)])
+
+    found, errors = _gaussian_means(phi, variance, integrands)
+    return Moments(*map(float, found[1:]), float(errors[1:].max()), "quadrature")
+
+
+def mean_slope(phi: Activation, variance: float) -> float:
+    """E[phi'(z)] for z ~ N(0, q), by quadrature.
+
+    >>> round(mean_slope("relu", 2.0), 12)
+    0.5
+    """
+    scale = sqrt(variance)
+    value_of, slope_of = values_of(phi, 0), values_of(phi, 1)
+
+    def integrands(z: Any) -> Any:
+        return np.stack([np.broadcast_to(f(scale * z), z.shape) for f in (value_of, slope_of)])
+
+    return float(_gaussian_means(phi, variance, integrands)[0][1])
+
+
+def _gaussian_means(
+    phi: Activation, variance: float, integrands: Callable[..., Any]
+) -> tuple[np.ndarray, np.ndarray]:
+    joints = tuple(place / sqrt(variance) for place in kinks(phi))
+    try:
+        return gaussian_means(integrands, joints)
+    except DomainError as error:
+        raise DomainError(
+            f"no moments of {activation(phi)} at the variance {variance:.6g}: {error}; an "
+            "activation is a real number with a finite mean square everywhere"
+        ) from error
 
 
 @cache
@@ -223,6 +282,8 @@ def edge_of_chaos(phi: Activation, sigma_b: float) -> tuple[float, float]:
         found = moments(phi, variance)
         return variance - found.square / found.derivative_square - sigma_b**2
 
+    if not sigma_b > 0:
+        raise UsageError(f"sigma_b = {sigma_b}; give a positive number")
     low, high = 1e-8, 1e3
     if excess(low) > 0 or excess(high) < 0:
         raise UsageError(f"{phi} with sigma_b = {sigma_b} has no edge of chaos")
@@ -260,41 +321,25 @@ def steepest_slope(phi: Activation) -> float:
 
 @cache
 def values_of(phi: Activation, order: int) -> Callable[..., Any]:
-    """phi (order 0) or phi' (order 1) on arrays."""
-    expression = activation(phi)
-    return sp.lambdify(
-        x, definition(derivative(expression, x) if order else expression), ["scipy", "numpy"]
-    )
+    """phi (order 0) or phi' (order 1) on arrays, in forms that do not overflow.
 
-
-def _mean_square(
-    phi: Callable[..., Any], variance: float, joints: Sequence[float] = ()
-) -> tuple[float, float]:
-    """E[phi(z)^2], z ~ N(0, q), and an error bound: ten times the change to fewer nodes."""
-    scale = sqrt(variance)
-    found = []
-    for nodes in (24, 16):
-        z, weights = panels(nodes, tuple(place / scale for place in joints))
-        with np.errstate(over="ignore"):  # a tail such as 1/(1 + exp(800)) is 0
-            values = np.asarray(phi(scale * z), dtype=np.float64) ** 2
-        total = float(weights @ np.broadcast_to(values, z.shape))
-        found.append(total if np.isfinite(total) else inf)
-    rounding = 64 * float(np.finfo(np.float64).eps) * found[0]
-    return found[0], 10 * abs(found[0] - found[1]) + rounding
-
-
-@lru_cache(maxsize=64)
-def panels(nodes: int, joints: tuple[float, ...] = ()) -> tuple[np.ndarray, np.ndarray]:
-    """Gauss-Legendre nodes and Gaussian weights on panels of N(0, 1) of length 1 at most.
-
-    Args:
-        nodes: Nodes of a panel.
-        joints: Where panels end besides the whole numbers: kinks of the integrand.
+    Raises:
+        UsageError: phi holds something that is no function of real numbers (a distribution, an
+            integral, a function nobody has defined).
     """
-    x_k, w_k = np.polynomial.legendre.leggauss(nodes)
-    inner = [place for place in joints if abs(place) < REACH]
-    ends = np.unique(np.concatenate([np.arange(-REACH, REACH + 1), inner]))
-    lengths = np.diff(ends)[:, None]
-    z = (ends[:-1, None] + lengths * (x_k + 1) / 2).ravel()
-    weights = (lengths * w_k / 2).ravel() * np.exp(-z * z / 2) / sqrt(2 * np.pi)
-    return z, weights
+    form = stable(activation(phi)).expr
+    if order:
+        form = stable(derivative(form, x)).expr
+    spelt = definition(form.replace(_has_stable_form, lambda node: node.row.stable(*node.args)))
+    function = sp.lambdify(x, spelt, ["scipy", "numpy"])
+    try:
+        with np.errstate(all="ignore"):
+            np.asarray(function(np.array([0.5])), np.float64)
+    except (NameError, TypeError, AttributeError) as error:
+        what = f"{form}, its derivative," if order else str(form)
+        raise UsageError(f"{what} cannot be evaluated at real numbers: {error}") from error
+    return function
+
+
+def _has_stable_form(node: sp.Basic) -> bool:
+    return isinstance(node, ScalarFunction) and node.row.stable is not None

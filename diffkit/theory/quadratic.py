@@ -51,12 +51,12 @@ def best_descent() -> tuple[Law, Law]:
             "best step size of gradient descent",
             sp.Symbol("a_*"),
             step,
-            "",
+            "mu <= L",
             lines,
             SPECTRUM,
             source,
         ),
-        Law("best rate of gradient descent", _root, rate, "", lines, SPECTRUM, source),
+        Law("best rate of gradient descent", _root, rate, "mu <= L", lines, SPECTRUM, source),
     )
 
 
@@ -103,7 +103,8 @@ def best_heavy_ball() -> tuple[Law, Law, Law]:
         ("best rate of the heavy ball", _root, rate),
     )
     first, second, third = (
-        Law(name, symbol, formula, "", lines, SPECTRUM, source) for name, symbol, formula in rows
+        Law(name, symbol, formula, "mu <= L", lines, SPECTRUM, source)
+        for name, symbol, formula in rows
     )
     return first, second, third
 
@@ -202,7 +203,8 @@ def _three(
         (f"best rate {of}", _root, rate),
     )
     first, second, third = (
-        Law(name, symbol, formula, "", lines, SPECTRUM, source) for name, symbol, formula in rows
+        Law(name, symbol, formula, "mu <= L", lines, SPECTRUM, source)
+        for name, symbol, formula in rows
     )
     return first, second, third
 
@@ -239,7 +241,9 @@ def ringing() -> tuple[Law, Law]:
     found = []
     for side, edge in (("least", (1 - sp.sqrt(b)) ** 2), ("greatest", (1 + sp.sqrt(b)) ** 2)):
         line = Line("discriminant at the edge", gap.subs(a * h, edge), sp.Integer(0))
-        found.append(Law(f"{side} a h of ringing", sp.Symbol("ah"), edge, "", (line,), ASSUMES))
+        found.append(
+            Law(f"{side} a h of ringing", sp.Symbol("ah"), edge, "b <= 1", (line,), ASSUMES)
+        )
     return found[0], found[1]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from diffkit.core.errors import NoClosedForm, UsageError
+from diffkit.core.errors import DomainError, NoClosedForm, UsageError
 from diffkit.theory import critical_initialisation, criticality, mean_field
 from diffkit.theory.gaussian_integrals import q
 
@@ -63,9 +63,15 @@ def test_an_expression_of_ones_own_is_designed_for():
     assert found.error == 0
 
 
-def test_a_variance_that_cannot_be_kept_is_refused_with_those_that_can():
-    with pytest.raises(UsageError, match=r"keeps the variance 1: .* 56\.2 to 1e\+03 are possible"):
+def test_a_variance_that_cannot_be_kept_is_refused_with_the_nearest_that_can():
+    with pytest.raises(
+        UsageError, match=r"keeps the variance 1: .* possible is (\d+\.\d+)"
+    ) as told:
         critical_initialisation("sigmoid", variance=1.0)
+    nearest = float(str(told.value).rpartition(" ")[2])
+    assert critical_initialisation("sigmoid", variance=nearest).sigma_b < 0.3
+    with pytest.raises(UsageError, match="sigma_b"):
+        critical_initialisation("sigmoid", variance=0.99 * nearest)
     with pytest.raises(UsageError, match="has no critical initialisation"):
         critical_initialisation("step")
 
@@ -74,6 +80,82 @@ def test_an_unstable_design_says_so():
     found = critical_initialisation("x**2", variance=1.0)
     assert not found.is_stable
     assert "not stable" in str(found)
+
+
+def test_an_exponential_is_never_stable():
+    # E[exp(x)^2] = exp(2 q) grows by the factor 2 sigma_w^2 exp(2 q) = 2 wherever chi is 1
+    for variance in (1.0, 20.0, 42.0):
+        assert critical_initialisation("exp(x)", variance=variance).slope == pytest.approx(2)
+    found = critical_initialisation("exp(x)")
+    assert (found.variance, found.sigma_w) == (1.0, pytest.approx(np.exp(-1)))
+    assert not found.is_stable
+
+
+@pytest.mark.parametrize(
+    ("plain", "spelt", "variance"),
+    [
+        ("sigmoid(60*x)", "1/(1+exp(-60*x))", 1.0),
+        ("sigmoid", "1/(1+exp(-x))", 5000.0),
+        ("tanh", "(exp(x)-exp(-x))/(exp(x)+exp(-x))", 1000.0),
+        ("tanh(1000*x)", "1 - 2/(1+exp(2000*x))", 1.0),
+    ],
+)
+def test_the_spelling_of_an_activation_does_not_matter(plain: str, spelt: str, variance: float):
+    one, other = (critical_initialisation(text, variance=variance) for text in (plain, spelt))
+    assert one.sigma_w == pytest.approx(other.sigma_w, rel=1e-10)
+    assert one.sigma_b == pytest.approx(other.sigma_b, rel=1e-10)
+
+
+def test_a_steep_activation_has_the_integral_of_its_slope():
+    # E[sech(k z)^4] for large k: the integral 4/(3 k) of sech^4 times the density at 0
+    for k in (1000, 10**6):
+        found = critical_initialisation(f"tanh({k}*x)", variance=1.0)
+        assert found.sigma_w**-2 == pytest.approx(4 * k / 3 / sqrt(2 * np.pi), rel=3 / k)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1/x", "log(x)", "sqrt(x)", "sqrt(abs(x))", "gamma(x)", "log(abs(x))", "x**10**10"],
+)
+def test_an_activation_without_moments_is_refused(text: str):
+    with pytest.raises(DomainError, match="no moments of"):
+        critical_initialisation(text)
+
+
+def test_steps_that_are_no_kinks_of_affine_functions_are_seen():
+    with pytest.raises(UsageError, match="no critical initialisation"):
+        critical_initialisation("where(x**2<1,0,x)")
+    z = np.random.default_rng(1).standard_normal(4_000_000)
+    x = sqrt(0.5) * z
+    truth = np.mean((2 * x * (x * x > 1)) ** 2)
+    found = mean_field.moments("relu(x**2-1)", 0.5).derivative_square
+    assert found == pytest.approx(truth, rel=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("phi", "what"),
+    [
+        (None, "no activation"),
+        ([1], "no activation"),
+        (np.tanh, "lift it first"),
+        (sp.DiracDelta(sp.Symbol("x")), "real numbers"),
+        (sp.Function("f")(sp.Symbol("x")), "real numbers"),
+        (sp.oo * sp.Symbol("x"), "no real number"),
+    ],
+)
+def test_what_is_no_activation_is_refused_in_a_sentence(phi, what: str):
+    with pytest.raises(UsageError, match=what):
+        critical_initialisation(phi)
+
+
+def test_a_bias_may_be_given_instead_of_a_variance():
+    # Schoenholz et al. (2017), fig. 1
+    found = critical_initialisation("tanh", sigma_b=sqrt(0.05))
+    assert found.sigma_w**2 == pytest.approx(1.76095, abs=1e-5)
+    assert found.sigma_b == pytest.approx(sqrt(0.05), rel=1e-9)
+    for wrong in ({"sigma_b": -1.0}, {"sigma_b": float("nan")}, {"sigma_b": 1.0, "variance": 1.0}):
+        with pytest.raises(UsageError):
+            critical_initialisation("tanh", **wrong)
 
 
 def test_the_curve_of_erf_is_symbolic_and_passes_through_the_numeric_points():

@@ -14,7 +14,7 @@ from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.mlp import activation
-from diffkit.numeric.statistics import at_zero
+from diffkit.numeric.statistics import at_zero, standard_error
 from experiments.initialization.config import Config, Factor, networks
 from experiments.initialization.measure.propagation import Activation, log_gradients, rows_of
 from experiments.initialization.theory import propagation as theory
@@ -108,7 +108,7 @@ def in_jax(phi: str, is_named: bool) -> Activation:
 def judge(asked: Factor, row: Mapping[str, Any], growths: Sequence[np.ndarray]) -> dict[str, Any]:
     """One row: the factor at 1/n = 0 against the prediction and against the control."""
     means = np.array([growth.mean() for growth in growths])
-    errors = np.array([growth.std(ddof=1) / sqrt(growth.size) for growth in growths])
+    errors = np.array([standard_error(growth) for growth in growths])
     found, error = map(float, at_zero(1 / np.array(asked.widths, float), means, errors))
     miss = exp(found - log(row["predicted"])) - 1
     control = exp(found - log(row["control"])) - 1

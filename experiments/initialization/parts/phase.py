@@ -1,7 +1,6 @@
 """The measured edge of chaos against the derived one."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
 from diffkit.nets.mlp import activation
-from diffkit.numeric.statistics import at_zero
+from diffkit.numeric.statistics import at_zero, standard_error
 from experiments.initialization.config import Config, Phase, networks
 from experiments.initialization.measure.propagation import Rows, log_gradients
 from experiments.initialization.theory import propagation as theory
@@ -53,7 +52,7 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
         for n in asked.widths
     ]
     means = np.stack([growth.mean(axis=0) for growth in growths])
-    errors = np.stack([growth.std(axis=0, ddof=1) / sqrt(len(growth)) for growth in growths])
+    errors = np.stack([standard_error(growth) for growth in growths])
     shape = (len(asked.activations), len(asked.biases), len(asked.weights))
     value, error = (
         found.reshape(shape) for found in at_zero(1 / np.array(asked.widths, float), means, errors)

@@ -30,12 +30,7 @@ def factor(phi: Activation, sigma_w: float, variance: float) -> float:
 
 def mean_slope_factor(phi: Activation, sigma_w: float, variance: float) -> float:
     r"""$\sigma_w^2\,(\mathrm{E}\phi')^2$, the mean slope for the mean square: the control."""
-    scale = np.sqrt(variance)
-    name = _named(phi)
-    joints = tuple(place / scale for place in mean_field.kinks(name))
-    z, weights = mean_field.panels(24, joints)
-    slopes = np.broadcast_to(mean_field.values_of(name, 1)(scale * z), z.shape)
-    return sigma_w**2 * float(weights @ slopes) ** 2
+    return sigma_w**2 * mean_field.mean_slope(_named(phi), variance) ** 2
 
 
 @cache

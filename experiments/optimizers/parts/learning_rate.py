@@ -11,6 +11,7 @@ from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
+from diffkit.numeric.statistics import standard_error
 from diffkit.problems.load import load
 from experiments.optimizers.measure import adaptive, descent, networks
 from experiments.optimizers.parts.rate_claims import claims
@@ -170,9 +171,8 @@ def _network(config: LearningRateConfig, grid: Sequence[np.ndarray]) -> dict[str
 
 
 def _paired(differences: np.ndarray) -> float:
-    spread = float(differences.std(ddof=1)) / np.sqrt(differences.size)
     # With equal differences of all seeds the resolution of the accuracy is the error.
-    return float(differences.mean()) / max(spread, 1e-3)
+    return float(differences.mean()) / max(float(standard_error(differences)), 1e-3)
 
 
 def _wells(config: LearningRateConfig, ask: Any) -> dict[str, Any]:

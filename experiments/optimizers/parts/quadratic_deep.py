@@ -11,6 +11,7 @@ from diffkit.lab.comparison import LARGEST_Z
 from diffkit.lab.outcome import Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
+from diffkit.numeric.statistics import standard_error
 from diffkit.problems.quadratic import BATCH, deep_quadratic
 from experiments.optimizers.measure import batches as measure
 from experiments.optimizers.theory import batches as theory
@@ -102,7 +103,7 @@ def judge(problem: Any, rate: float, momentum: float, losses: np.ndarray) -> dic
         for is_reshuffled in (True, False)
     ]
     exact, control = (each[::in_epoch] for each in predictions)
-    mean, error = losses.mean(axis=0), losses.std(axis=0, ddof=1) / np.sqrt(len(losses))
+    mean, error = losses.mean(axis=0), standard_error(losses)
     error[0] = np.inf  # every run starts at the same loss
     return {
         "rate": rate,

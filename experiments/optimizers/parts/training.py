@@ -14,6 +14,7 @@ from diffkit.lab.bounds import at_least, at_most, positive
 from diffkit.lab.outcome import Part
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
+from diffkit.numeric.statistics import standard_error
 from diffkit.problems.load import load
 from experiments.optimizers.measure import networks as measure
 
@@ -95,7 +96,7 @@ def judge(name: str, config: TrainingConfig, losses: np.ndarray) -> dict[str, An
         "optimiser": name,
         "rate": config.rates[best],
         "loss": float(means[best]),
-        "error": float(losses[best].std(ddof=1) / np.sqrt(config.seeds)),
+        "error": float(standard_error(losses[best])),
         "near": int(np.sum(means <= 2 * means[best])),
         "losses": [float(mean) if np.isfinite(mean) else None for mean in means],
     }

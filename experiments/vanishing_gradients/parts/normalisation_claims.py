@@ -28,7 +28,7 @@ def batch_norm(config: Trainability, found: Found) -> Decided:
         saved = mean(_best(-steps[1]) - _best(-steps[0]))
         at_largest = mean(steps[0, -1] - steps[1, -1])
         gained = mean(_best(tests[1]) - _best(tests[0]))
-        holds += [saved.exceeds(), gained.exceeds()]
+        holds += [saved.rises(), gained.rises()]
         said.append(
             f"{depth} square layers: {_whole(saved)} steps saved to a loss of {config.target:g} at "
             f"the best step sizes, {_whole(at_largest)} at {config.norm_rates[-1]:g}, and a test "
@@ -54,7 +54,7 @@ def pixels(config: Trainability, found: Found) -> Decided:
     lost, mended = mean(divided - raw), mean(batch - raw)
     return Decided(
         "C098",
-        verdict_of([bool(one >= CLOSE), lost.exceeds(), mended.exceeds()]),
+        verdict_of([bool(one >= CLOSE), lost.rises(), mended.rises()]),
         f"sigmoid(1) = {one:.3f}, and {CLOSE:g} is reached from {smallest} on; test accuracy is "
         f"{raw.mean():.3f} on raw pixels, {divided.mean():.3f} on pixels divided by 255 ({lost}), "
         f"{accuracy('standardised', 0).mean():.3f} on standardised ones, and {batch.mean():.3f} "
