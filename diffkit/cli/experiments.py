@@ -1,10 +1,20 @@
 """`diffkit list` and `diffkit run EXPERIMENT`."""
 
 import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from diffkit.cli import output
 
+if TYPE_CHECKING:
+    from diffkit.lab.experiment import Record
+
 LEDGER = "runs/ledger.sqlite"
+#: What "undecided" means, for whoever reads a line that looks like a success.
+UNDECIDED = (
+    "           (undecided: the wrong law, the control, passes the same test somewhere, or the "
+    "spread is too\n           wide to tell; ask for more repetitions: networks, draws, seeds)"
+)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,7 +57,7 @@ def _list(options: argparse.Namespace) -> int:
 
 def _table(found: dict) -> str:
     if not found:
-        return "no experiments here; they are part of a checkout"
+        return "no experiments here; they are part of a checkout: say it in its folder"
     lines = []
     for name, row in found.items():
         presets = ", ".join(
@@ -68,11 +78,34 @@ def _run(options: argparse.Namespace) -> int:
         options.rest,
         ledger_path=options.ledger or LEDGER,
     )
-    data = record.to_dict()
-    text = (
-        f"{record.status.upper():<11}{record.statement}\n"
+    drawn = _drawn(record, options.figures) if options.figures else []
+    output.emit(options, record.to_dict(), {"text": lambda: _finding(record, drawn)})
+    return {"supported": 0, "refuted": 1, "undecided": 3}[record.status]
+
+
+def _drawn(record: "Record", folder: str) -> list[str]:
+    from diffkit.lab.drawings import draw
+
+    return [str(path) for path in draw(record, folder)]
+
+
+def _finding(record: "Record", drawn: Sequence[str]) -> str:
+    """A line for each part, the claims that they decide, the run, the figures."""
+    parts = record.results.get("parts") or [
+        {"status": record.status, "name": "", "statement": record.statement}
+    ]
+    lines = []
+    for part in parts:
+        named = f"{part['name']}: " if part["name"] else ""
+        lines.append(f"{part['status'].upper():<11}{named}{part['statement']}")
+    if any(part["status"] == "undecided" for part in parts):
+        lines.append(UNDECIDED)
+    claims = record.results.get("claims", ())
+    if claims:
+        lines.append("claims     " + ", ".join(f"{c['id']} {c['verdict']}" for c in claims))
+    lines.append(
         f"run        {record.address[:12]}  {record.cells} cells, {record.seconds:.1f} s, "
         f"preset {record.preset}"
     )
-    output.emit(options, data, {"text": lambda: text})
-    return {"supported": 0, "refuted": 1, "undecided": 3}[record.status]
+    lines += [f"{'figures' if not place else '':<11}{path}" for place, path in enumerate(drawn)]
+    return "\n".join(lines)

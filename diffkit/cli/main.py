@@ -77,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def command_line() -> NoReturn:
     """The console script: end with the status of `main`."""
+    if Path("experiments", "__init__.py").is_file():
+        # the checkout one stands in counts, as it does with `python -m diffkit`
+        sys.path.append(str(Path.cwd()))
     status = main()
     batch = sys.modules.get("diffkit.bridge.batch")  # not imported by what compiles nothing
     if batch is not None and batch.is_overdue():
@@ -209,6 +212,9 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
     _add_experiment(runner)
     runner.add_argument(
         "--ledger", type=_place, metavar="FILE", help="run ledger (default runs/ledger.sqlite)"
+    )
+    runner.add_argument(
+        "--figures", type=_place, metavar="DIR", help="draw the figures of the run (SVG and PDF)"
     )
     _add_format(runner)
     _add_sweep(commands)

@@ -12,5 +12,5 @@ def run(options: argparse.Namespace) -> int:
     for path in new(options.name, root):
         print(path.relative_to(root))
     print(f"diffkit run {options.name}")
-    print(f"pytest tests/experiments/test_{options.name}.py")
+    print(f'make test ARGS="tests/experiments/test_{options.name}.py"')
     return 0

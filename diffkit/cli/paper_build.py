@@ -5,7 +5,6 @@ made again.  Same record, same sources, same bytes.
 """
 
 import hashlib
-import importlib
 import json
 import re
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from diffkit.cli.paper_record import PaperRecord, Say
 from diffkit.core.errors import UsageError
 from diffkit.core.verdict import write_atomically
 from diffkit.lab import latex
+from diffkit.lab.drawings import producers as producers_of
 from diffkit.lab.experiment import Record
 from diffkit.lab.provenance import code_version
 
@@ -112,8 +112,7 @@ def producers(record: PaperRecord) -> dict[tuple[str, str], Callable[[Record, Pa
     """(experiment, figure) -> the function that draws it from the record."""
     found = {}
     for name in record.runs:
-        module = importlib.import_module(f"experiments.{name}.figures")
-        found.update({(name, figure): draw for figure, draw in module.FIGURES.items()})
+        found.update({(name, figure): draw for figure, draw in producers_of(name).items()})
     return found
 
 

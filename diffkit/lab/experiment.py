@@ -227,7 +227,8 @@ def load(name: str) -> Experiment:
     known = known_experiments()
     if name not in known:
         listing = (
-            ", ".join(known) or "none here; experiments are part of a checkout, not of a wheel"
+            ", ".join(known)
+            or "none here; experiments are part of a checkout, say it in its folder"
         )
         raise UnknownNameError(f"no experiment {name!r}; known: {listing}")
     module = importlib.import_module(f"{PACKAGE}.{name}.run")

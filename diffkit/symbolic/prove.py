@@ -55,6 +55,8 @@ class Proof:
         error_probability: 0 for a proof or a certified witness, the bound of identity testing,
             None where nothing was shown.
         witness: Name -> exact value at which the sides differ, or one of them alone is real.
+        jumps: Where a side jumps and the sides were not shown to be equal, as zeros: the places
+            that "equal" leaves out, such as x - 7 for a case x == 7.
     """
 
     status: Status
@@ -62,6 +64,7 @@ class Proof:
     scope: str = ""
     error_probability: float | None = None
     witness: dict[str, Fraction] | None = None
+    jumps: tuple[sp.Expr, ...] = ()
 
     def __bool__(self) -> bool:
         """Whether the identity or the relation was proved."""
@@ -247,20 +250,22 @@ class _Question:
         return f"{how} in each of {outcome.cells} cases" if outcome.cells > 1 else how
 
     def equal(self, method: str, outcome: _Outcome) -> Proof:
-        return Proof("equal", method, self.scope(outcome), outcome.error)
+        scope, jumps = self.scope(outcome)
+        return Proof("equal", method, scope, outcome.error, jumps=jumps)
 
-    def scope(self, outcome: _Outcome) -> str:
-        """Where the proof holds, and what it leaves out."""
+    def scope(self, outcome: _Outcome) -> tuple[str, tuple[sp.Expr, ...]]:
+        """Where the proof holds, what it leaves out, and the jumps among that."""
         where = [_describe_domains(self.symbols, self.domains)]
         if outcome.conditions:
             needed = list(outcome.conditions.items())[:4]
             names = " and ".join(f"{c} {'>' if is_strict else '>='} 0" for c, is_strict in needed)
             where.append(f"where both sides are real ({names})")
         kinks, included = self.at_kinks(outcome)
+        jumps = (kink for kink, jumps in outcome.kinks.items() if jumps and kink not in included)
         poles = [pole for pole in outcome.poles if pole not in included]
         if poles:
             where.append(f"except at poles ({_zeros(poles)})")
-        return "; ".join(where + kinks)
+        return "; ".join(where + kinks), tuple(jumps)
 
     def at_kinks(self, outcome: _Outcome) -> tuple[list[str], list[sp.Expr]]:
         """What holds where a branch changes, by continuity or by inserting the place."""

@@ -109,6 +109,16 @@ def prove_equal_nodes(
         return Equality(False, f"the normal forms differ; no identity test: {reason}")
 
 
+def tests_equality(*roots: Node) -> bool:
+    """Whether a case depends on numbers being equal: identity testing looks beside such points."""
+    return any(
+        isinstance(node, Map)
+        and node.kernel.has(sp.Eq, sp.Ne)
+        and any(isinstance(below, Var) for below in topological(node))
+        for node in topological(*roots)
+    )
+
+
 def _under_its_laws(root: Node) -> Node:
     """The formula with z for g(z) wherever a fixed point z = g(z) stands in it."""
     changes: dict[Node, Node] = {}

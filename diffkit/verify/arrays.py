@@ -22,7 +22,7 @@ from diffkit.core.errors import CertificateError
 from diffkit.core.evidence import ErrorBound, Evidence
 from diffkit.core.verdict import Status, Verdict
 from diffkit.tensor import views
-from diffkit.tensor.identity import Equality, prove_equal_nodes
+from diffkit.tensor.identity import Equality, prove_equal_nodes, tests_equality
 from diffkit.verify.array_court import Court, Reading
 from diffkit.verify.array_question import ArrayQuestion, read_domains, read_question
 from diffkit.verify.array_repair import find_repair, narrower
@@ -104,6 +104,11 @@ def judge_arrays(question: ArrayQuestion) -> Verdict:
     node = question.claimed.node
     if node is not None:
         equality = prove_equal_nodes(question.truth.whole, node)
+        tested = equality.is_equal and equality.error > 0
+        if tested and question.kind == "value" and tests_equality(question.truth.whole, node):
+            equality = Equality(
+                False, "identity testing looks beside the points where a case asks for equality"
+            )
     else:
         equality = Equality(False, "the claim is no formula")
     court = Court(question)

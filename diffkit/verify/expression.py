@@ -9,7 +9,7 @@ group at doubled precision; agreement of the enclosures without a proof is "supp
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from itertools import chain
+from itertools import chain, islice
 
 from diffkit.core.domain import Domain
 from diffkit.core.errors import (
@@ -40,6 +40,8 @@ BUDGET = {"fast": 48, "full": 400}
 FEWEST_POINTS = 8
 #: Points at which a proof is put before the rigorous witness as well.
 CROSS_CHECKS = 8
+#: Ends of branches that are put before it besides, the other variables as at so many points.
+MOST_BRANCHES, BASES = 48, 6
 #: Points at which agreement without a proof is looked at again, and with how many bits.
 CLOSER_POINTS, CLOSER_LADDER = 4, (1024, 2048)
 
@@ -120,11 +122,12 @@ def _proved(
 ) -> Verdict:
     """Report a proof after the rigorous witness has been heard on it."""
     heard: list[Reading] = []
-    for point in chain(branch_points(question), chosen):
+    branches = list(islice(branch_points(question), MOST_BRANCHES))
+    for place, point in enumerate(chain(branches, chosen)):
         reading = read_point(question, point)
         if reading.outcome == "disagrees" and not _is_kink(reading):
             evidence = confirm(question, question.quantity, reading)
-            if evidence is not None and _has_branches(question.claimed):
+            if evidence is not None and _has_branches(question):
                 return _refuted(question, question.quantity, reading, evidence, 1, with_repair)
             if all(
                 read_point(question, near).outcome == "agrees" for near in around(question, point)
@@ -138,13 +141,18 @@ def _proved(
         if reading.outcome == "disagrees":
             return _refuted_at_kink(question, reading, with_repair)
         heard.append(reading)
-        if sum(r.outcome == "agrees" for r in heard) >= CROSS_CHECKS:
+        if place >= len(branches) and sum(r.outcome == "agrees" for r in heard) >= CROSS_CHECKS:
             break
     if not any(reading.outcome == "agrees" for reading in heard):
         return replace(
             _unproved(question, proof, heard),
             scope="the target has no finite value at any judged point; give domain= or points=",
         )
+    if proof.jumps and not question.order:
+        # Two programs that differ at a jump are two programs, and nothing was shown there.
+        left_out = " or ".join(f"{show(place)} = 0" for place in proof.jumps)
+        beside = replace(proof, method=f"{proof.method}, but nothing was shown where {left_out}")
+        return _unproved(question, beside, heard)
     return Verdict(
         claim=question.claim,
         status="proved",
@@ -160,26 +168,43 @@ def _proved(
 
 
 def branch_points(question: Question) -> Iterator[Point]:
-    """Where a branch of the claim ends: a proof of equal normal forms leaves these points out."""
-    base = next(points(question.domains, count=2), {})
-    for node in walk(question.claimed):
-        for symbol, bound in _compared(node):
-            name, number = symbol.name, Fraction(int(bound.p), int(bound.q))
-            if question.domains[name].contains(number):
-                yield {**base, name: number}
+    """Where a branch of a side ends: a proof of equal normal forms leaves these points out.
+
+    A claim about values has them at the branches of both sides, x == 7 among them; a derivative
+    only at those of the claim, as the target's own are kinks, where it may have none.
+    """
+    sides = (question.claimed,) if question.order else (question.claimed, question.target)
+    conditions = dict.fromkeys(node for side in sides for node in walk(side) if _is_condition(node))
+    for base in points(question.domains, count=BASES):  # not at 0 alone, where much is equal
+        for condition in conditions:
+            for name, place in _borders(condition, base):
+                if question.domains[name].contains(place):
+                    yield {**base, name: place}
 
 
-def _compared(node: Expr) -> list[tuple[Expr, Expr]]:
-    """The symbol and the number of a condition such as x >= 1/2."""
-    if not getattr(node, "is_Relational", False):
-        return []
-    left, right = node.args
-    pairs = ((left, right), (right, left))
-    return [(s, n) for s, n in pairs if s.is_Symbol and getattr(n, "is_Rational", False)]
+def _is_condition(node: Expr) -> bool:
+    return getattr(node, "is_Relational", False)
 
 
-def _has_branches(expr: Expr) -> bool:
-    return any(node.func.__name__ == "Piecewise" for node in walk(expr))
+def _borders(node: Expr, base: Point) -> Iterator[tuple[str, Fraction]]:
+    """A symbol and where the two sides of a condition meet in it, the others as at `base`."""
+    sides = node.args[0] - node.args[1]
+    symbols: list[Expr] = sorted(sides.free_symbols, key=str)
+    for symbol in symbols:
+        alone = sides.subs({s: base[s.name] for s in symbols if s != symbol})
+        poly = alone.as_poly(symbol) if alone.is_polynomial(symbol) else None
+        if (
+            poly is not None
+            and poly.degree() == 1
+            and all(c.is_Rational for c in poly.all_coeffs())
+        ):
+            place = -poly.coeff_monomial(1) / poly.LC()
+            yield symbol.name, Fraction(int(place.p), int(place.q))
+
+
+def _has_branches(question: Question) -> bool:
+    sides = (question.claimed,) if question.order else (question.claimed, question.target)
+    return any(node.func.__name__ == "Piecewise" for side in sides for node in walk(side))
 
 
 def _is_kink(reading: Reading) -> bool:
