@@ -270,7 +270,7 @@ def execute(
         store = Store(ledger, ledger.open_run(chosen.name, config, chosen.code).id)
         earlier = recorded(store)
         if earlier is not None:
-            progress.say(f"done in an earlier run, {earlier.statement}")
+            progress.say("done in an earlier run")
             return earlier
         record = _finish(chosen, preset, config, store, progress)
     if record.is_over_budget:

@@ -101,13 +101,6 @@ def _digits(number: sp.Rational) -> int:
     return max(1, int(bits * log10(2)))
 
 
-def _power_digits(number: sp.Expr) -> float:
-    """Digits that each unit of the exponent adds to a power of `number`."""
-    if number.is_Rational:
-        return _digits(number)
-    return abs(log10(_magnitude(number) or 1)) + 1
-
-
 def _magnitude(number: sp.Expr) -> float:
     """Absolute value of a number as a float, inf if it has none or it is beyond floats."""
     try:

@@ -78,8 +78,10 @@ def pytest_make_collect_report(
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     """Add the claims of a test module to its tests."""
     report = yield
-    # the collector of doctests is another view of the same module
-    is_module = isinstance(collector, pytest.Module) and type(collector).__name__ != "DoctestModule"
+    # the collectors of doctests are another view of the same module, or of a text without one
+    is_module = isinstance(collector, pytest.Module) and not type(collector).__name__.startswith(
+        "Doctest"
+    )
     if is_module and report.passed:
         found = collect_own(collector.obj)
         report.result.extend(ClaimItem.of(collector, claim) for claim in found)

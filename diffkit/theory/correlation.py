@@ -18,13 +18,14 @@ from diffkit.core.errors import UsageError
 from diffkit.numeric.gaussian_panels import unit_panels
 from diffkit.theory.gaussian_integrals import q
 from diffkit.theory.law import Law, Line
-from diffkit.theory.mean_field import Activation, values_of
+from diffkit.theory.mean_field import Activation, moments, values_of
 
 c = sp.Symbol("c", real=True)
 _l = sp.Symbol("l", positive=True)
 _NAME = sp.Symbol("E")
 PAIR = "(u, v) ~ N(0, q [[1, c], [c, 1]])"
 #: 1 - c' = 1 - c - RATE (1 - c)^(3/2) + ... for ReLU near c = 1.
+FINE_AND_COARSE = 12, 8  # nodes of a panel
 LARGEST_ERROR = 1e-2  # share of E[phi^2] that the quadrature in the plane may be uncertain by
 _RATE = 2 * sp.sqrt(2) / (3 * sp.pi)
 
@@ -137,8 +138,13 @@ def overlap(phi: Activation, variance: float, correlation: float) -> tuple[float
     """
     if not (variance > 0 and -1 <= correlation <= 1):
         raise UsageError(f"q = {variance}, c = {correlation}; give q > 0 and -1 <= c <= 1")
-    fine, coarse = (_in_the_plane(phi, variance, correlation, nodes) for nodes in (12, 8))
-    return fine, 10 * abs(fine - coarse) + 256 * float(np.finfo(np.float64).eps) * abs(fine)
+    fine, coarse = (_in_the_plane(phi, variance, correlation, nodes) for nodes in FINE_AND_COARSE)
+    # Both grids may be too coarse for a steep phi: the one of E[phi^2], which is known, tells.
+    z, weights = unit_panels(FINE_AND_COARSE[0])
+    seen = float(weights @ np.asarray(values_of(phi, 0)(sqrt(variance) * z), np.float64) ** 2)
+    blur = abs(seen - moments(phi, variance).square)
+    rounding = 256 * float(np.finfo(np.float64).eps) * abs(fine)
+    return fine, 10 * (abs(fine - coarse) + blur) + rounding
 
 
 def _in_the_plane(phi: Activation, variance: float, correlation: float, nodes: int) -> float:

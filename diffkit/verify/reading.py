@@ -296,7 +296,7 @@ def display(enclosure: Enclosure | None) -> str:
     if enclosure.ball is None:
         return str(enclosure.value)
     if not isfinite(enclosure.value):  # beyond every double: the ball prints itself
-        return str(enclosure.ball.mid())[:24]
+        return enclosure.ball.mid().str(7, radius=False)
     guess = Fraction(enclosure.value).limit_denominator(1000)
     if abs(guess) < 10**6 and (guess != 0 or enclosure.value == 0) and _holds(enclosure, guess):
         return str(guess)

@@ -186,11 +186,11 @@ class Config:
         seed: Root of all random streams.
         allowance: Bias allowed per layer in units of 1/width.  The exact drift of the mean log
             norm of ReLU layers is 5/(2n); the other activations have corrections of that order.
-        recurrent: See `Recurrent`.
-        batch_norm: See `BatchNorm`.
-        training: See `Training`.
-        trainability: See `Trainability`.
-        memory: See `Memory`; no part of the quick preset.
+        recurrent: Part recurrent, sensitivities over time.
+        batch_norm: Part batch_norm, growth under batch normalisation.
+        training: Part training, gradients layer by layer as networks learn.
+        trainability: Part trainability, which networks learn.
+        memory: Part memory, the adding problem; left out of the quick preset.
     """
 
     parts: tuple[str, ...] = ("depth", "recurrent", "batch_norm", "training", "trainability")

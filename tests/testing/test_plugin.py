@@ -246,6 +246,12 @@ def test_a_marker_nobody_understands_stops_the_session(tmp_path, marker, said):
     assert said in result.stderr
 
 
+def test_a_text_with_doctests_is_no_module_with_claims(tmp_path):
+    (tmp_path / "page.md").write_text(">>> 1 + 1\n2\n")
+    result = run(tmp_path, "--doctest-glob", "*.md", "page.md")
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_markers_give_defaults_and_the_nearest_wins(tmp_path):
     (tmp_path / "test_marks.py").write_text(
         "import pytest, jax.numpy as jnp\n"

@@ -61,3 +61,10 @@ def test_the_map_keeps_equal_inputs_and_its_slope_there_is_chi():
 def test_a_correlation_outside_its_range_is_refused():
     with pytest.raises(UsageError, match="-1 <= c <= 1"):
         correlation.overlap("relu", 1.0, 1.5)
+
+
+def test_the_bound_of_an_activation_that_no_grid_resolves_says_so():
+    value, error = correlation.overlap("sin(1000*x)", 1.0, 1.0)
+    assert abs(value - 0.5) <= error  # E[sin(1000 z)^2]
+    with pytest.raises(UsageError, match="too steep"):
+        correlation.correlation_map("sin(1000*x)", 1.0, 0.5, 1.0)

@@ -22,3 +22,8 @@ def test_a_short_fraction_is_recognised_whatever_the_global_precision_is(ambient
 
 def test_a_number_near_a_short_fraction_is_not_called_one():
     assert display(enclosed(off=2.0**-60)) == "0.8787879"
+
+
+def test_a_number_beyond_every_double_has_seven_digits_and_no_bracket():
+    with ctx.workprec(128):
+        assert display(Enclosure.of(-(arb(10) ** 8685) * arb("1.25"))) == "-1.250000e+8685"
