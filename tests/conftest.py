@@ -66,7 +66,16 @@ def has_accelerator() -> bool:
     return importlib.import_module("jax").default_backend() != "cpu"
 
 
+def asks_for_a_slow_fixture(item: pytest.Item) -> bool:
+    """Whether a test asks for a fixture that its module lists as slow, by whatever way."""
+    slow = getattr(getattr(item, "module", None), "SLOW_FIXTURES", ())
+    return not set(slow).isdisjoint(getattr(item, "fixturenames", ()))
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m chooses
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in filter(asks_for_a_slow_fixture, items):
+        item.add_marker(pytest.mark.slow)
     marked = [item for item in items if item.get_closest_marker("gpu")]
     if marked and not has_accelerator():
         for item in marked:

@@ -14,6 +14,8 @@ from diffkit.core.errors import UsageError
 from diffkit.lab import wording
 
 ROOT = Path(__file__).parents[2]
+#: The whole record, built: every figure of every experiment.
+SLOW_FIXTURES = ("built",)
 SOURCES = ("main.typ", "style.typ", "references.bib")
 
 

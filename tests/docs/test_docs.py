@@ -170,9 +170,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-#: Pages whose examples take more than ten seconds: CI runs them by `-m slow`.
+#: Pages whose examples take long: CI runs them by `-m slow`.
 LONG_PAGES = {
+    "README.md",
+    "blame_a_nan.md",
+    "check_an_optimiser.md",
     "custom_rules_and_modules.md",
+    "design_an_initialisation.md",
     "experiments_and_paper.md",
     "testing_gradients.md",
     "verify_a_function.md",

@@ -23,6 +23,10 @@ SMALL += ("--draws", "300", "--block", "100")
 CONFIG = Config()
 
 
+#: A small run of the experiment, every part.
+SLOW_FIXTURES = ("record",)
+
+
 @pytest.fixture(scope="module")
 def ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("ledger") / "runs.sqlite"

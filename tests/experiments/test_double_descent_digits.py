@@ -27,6 +27,10 @@ SMALL = (
 CONFIG = RandomFeatures()
 
 
+#: A small run of the experiment, every part.
+SLOW_FIXTURES = ("record",)
+
+
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     ledger = tmp_path_factory.mktemp("ledger") / "runs.sqlite"

@@ -36,6 +36,10 @@ SMALL = (
 CONFIG = Config()
 
 
+#: A small run of the experiment, every part.
+SLOW_FIXTURES = ("record",)
+
+
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     ledger = tmp_path_factory.mktemp("ledger") / "runs.sqlite"

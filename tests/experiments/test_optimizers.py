@@ -45,6 +45,10 @@ def executed(folder: Path, parts: Sequence[str]) -> Record:
     return execute("optimizers", "quick", words, ledger_path=folder / "runs.sqlite", stream=None)
 
 
+#: A small run of the experiment, every part.
+SLOW_FIXTURES = ("record", "whole")
+
+
 @pytest.fixture(scope="module")
 def record(tmp_path_factory: pytest.TempPathFactory) -> Record:
     return executed(tmp_path_factory.mktemp("ledger"), FAST)
