@@ -54,7 +54,8 @@ def _rates(panel, rates) -> None:
             markerfacecolor="white",
         )  # fmt: skip
     medians = [np.median(values) for values in rates.values()]
-    panel.plot(depths, medians, color="black", marker="", linewidth=0.9)
+    panel.plot(depths, medians, color="black", marker="", linewidth=0.9, label="median")
+    panel.legend(loc="upper right", fontsize=7.5)
     panel.set(
         xscale="log", yscale="log", xlabel="layers", ylabel=r"$2/\lambda_{\max}$ at the start"
     )

@@ -122,7 +122,8 @@ def _label(row: Any) -> str:
     name = row["activation"]
     if row["kind"] == "given":
         return NAMES.get(name, name)
-    return f"${show(parse(name), 'latex')}$"
+    # mathtext sets no space before a function: x tanh would be read as a word
+    return "$" + show(parse(name), "latex").replace(" \\", "\\,\\") + "$"
 
 
 def finite_width(record: Record, path: Path) -> Path:

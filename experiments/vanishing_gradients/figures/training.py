@@ -33,6 +33,8 @@ def backpropagated(record: Record, path: Path) -> Path:
                     0.98, 0.9, f"ratio {np.exp(row['ratio'][place]):.2g}",
                     transform=panel.transAxes, ha="right", va="top", fontsize=8,
                 )  # fmt: skip
+        for panel in axes[:, 0]:
+            panel.set_ylabel("density", fontsize=8)
         for panel in axes[-1]:
             panel.set_xlabel(r"$\partial L/\partial h_l$ in standard deviations of the last layer")
         below(drawing, axes[0, 0])
