@@ -261,7 +261,11 @@ class _Question:
             names = " and ".join(f"{c} {'>' if is_strict else '>='} 0" for c, is_strict in needed)
             where.append(f"where both sides are real ({names})")
         kinks, included = self.at_kinks(outcome)
-        jumps = (kink for kink, jumps in outcome.kinks.items() if jumps and kink not in included)
+        jumps = (
+            kink
+            for kink, jumps in outcome.kinks.items()
+            if jumps and kink not in included and self.at_place(kink) != "not real"
+        )
         poles = [pole for pole in outcome.poles if pole not in included]
         if poles:
             where.append(f"except at poles ({_zeros(poles)})")
@@ -275,27 +279,24 @@ class _Question:
             return [f"kinks included, by continuity ({_zeros(outcome.kinks)})"], []
         included, excluded = [], []
         for kink, jumps in outcome.kinks.items():
-            agrees = not jumps or self.agree_at(kink)
+            agrees = not jumps or self.at_place(kink) == "equal"
             (included if agrees else excluded).append(kink)
         parts = [f"except at {_zeros(excluded)}"] if excluded else []
         return parts + ([f"at {_zeros(included)} too"] if included else []), included
 
-    def agree_at(self, kink: sp.Expr) -> bool:
-        """Whether the sides are proved equal at the place itself."""
-        place = root(kink)
+    def at_place(self, kink: sp.Expr) -> Literal["equal", "not real", "unknown"]:
+        """What the sides are at the place itself: proved equal, one of them without a value."""
+        place = _place(kink)
         if place is None or self.depth >= DEPTH:
-            return False
+            return "unknown"
         try:
-            sides = [
-                _with_signs_expanded(side.subs({place[0]: place[1]}))
-                for side in (self.left, self.right)
-            ]
+            sides = [_with_signs_expanded(side.subs(place)) for side in (self.left, self.right)]
         except TypeError:  # SymPy compares an infinity inside a condition
-            return False
+            return "unknown"
         if any(side.has(sp.nan, sp.zoo, sp.oo, -sp.oo) for side in sides):
-            return False
+            return "not real"
         question = _Question(*sides, self.domains, None, self.depth + 1)
-        return question.answer().status == "equal"
+        return "equal" if question.answer().status == "equal" else "unknown"
 
     def different(self, comparison: "Comparison") -> Proof:
         point = comparison.simplest_witness()
@@ -312,6 +313,22 @@ class _Question:
         if comparison.agreements:
             reason += f"; they agree to {DIGITS} digits at {comparison.agreements} points"
         return Proof("unknown", "no proof found", reason)
+
+
+def _place(kink: sp.Expr) -> dict[sp.Expr, sp.Expr] | None:
+    """The only point where `kink` is zero, as a substitution; None where that is not so simple."""
+    found = root(kink)
+    if found is not None:
+        return {found[0]: found[1]}
+    if not kink.is_polynomial():
+        return None
+    poly = sp.Poly(kink)
+    # a sum of even powers, such as g1^2 + g2^2, is zero at 0 alone
+    is_even = all(n % 2 == 0 for powers in poly.monoms() for n in powers)
+    alone = {powers.index(max(powers)) for powers in poly.monoms() if sum(map(bool, powers)) == 1}
+    if is_even and all(c.is_positive for c in poly.coeffs()) and len(alone) == len(poly.gens):
+        return dict.fromkeys(poly.gens, sp.S.Zero) if poly.eval([0] * len(poly.gens)) == 0 else None
+    return None
 
 
 def _with_signs_expanded(expr: sp.Expr) -> sp.Expr:

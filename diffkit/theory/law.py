@@ -153,7 +153,7 @@ def conditions(where: str) -> tuple[sp.Basic, ...]:
     """The comparisons of a condition, in symbols of no assumptions; words are left out.
 
     >>> conditions("0 <= b < 1, n large")
-    (b >= 0, b < 1)
+    (0 <= b, b < 1)
     """
     found = []
     for part in where.split(", "):
