@@ -105,7 +105,7 @@ def by_diffkit(inputs: np.ndarray, targets: np.ndarray, steps: int) -> float:
 def start(samples: int, steps: int) -> tuple[nnx.Module, np.ndarray]:
     """The network and the batches that seed 0 has in `Trainer`."""
     of_weights, of_batches = jax.random.split(jax.random.key(0))
-    return make(nnx.Rngs(of_weights)), np.asarray(_batches(of_batches, samples, BATCH, steps))
+    return make(nnx.Rngs(of_weights)), _batches(of_batches[None], samples, BATCH, steps)[0]
 
 
 @nnx.jit

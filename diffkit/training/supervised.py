@@ -160,35 +160,36 @@ class Trainer:
         """Train from every seed with every setting; see `fit`."""
         inputs, targets = arguments.samples(inputs, targets)
         self._check_numbers(len(inputs))
-        runs = arguments.seeds_of_runs(seeds)
+        given = arguments.seeds_of_runs(seeds)
         chosen = arguments.settings_of_runs({} if settings is None else settings)
         self._check_settings(tuple(chosen))
         graph = self._graph  # a module without parameters is refused before anything is traced
         self._check_data(inputs, targets)
         inputs, targets = jnp.asarray(inputs), jnp.asarray(targets)
-        numbers, chosen = _grid(runs, chosen)
+        numbers, chosen = _grid(given, chosen)
 
+        runs = jnp.asarray(numbers), {name: jnp.asarray(v) for name, v in chosen.items()}
         blocks = _blocks(len(numbers))
-        of_blocks = [
-            (jnp.asarray(numbers[rows]), {name: jnp.asarray(v[rows]) for name, v in chosen.items()})
-            for rows in blocks
-        ]
         if self.checkpoints is None:
-            parts = self._at_once(of_blocks, inputs, targets)
+            parts = self._at_once(runs, blocks, inputs, targets)
         else:
+            of_blocks = [_rows_of(runs, rows, blocks) for rows in blocks]
             parts = self._in_segments(of_blocks, inputs, targets, self.checkpoints)
         (params, rest), losses, seen = _joined(parts, len(numbers))
         watched = jax.tree.map(np.asarray, seen)
         return Fit(graph, params, rest, np.asarray(losses), numbers, chosen, watched)
 
-    def _at_once(self, blocks: Sequence[Block], inputs: Array, targets: Array) -> list[Any]:
-        """Trained state and losses of each block, by one program."""
+    def _at_once(
+        self, runs: Block, blocks: Sequence[np.ndarray], inputs: Array, targets: Array
+    ) -> list[Any]:
+        """Trained state and losses of each block, by one program; all are started together."""
+        begun = (*self._begin_all(*runs, targets), runs[1])
 
-        def train(block: Block) -> Any:
-            begun = self._begin_all(*block, targets)
-            return jax.block_until_ready(self._program(*begun, block[1], inputs, targets))
+        def train(rows: np.ndarray) -> Any:
+            of_rows = _rows_of(begun, rows, blocks)
+            return jax.block_until_ready(self._program(*of_rows, inputs, targets))
 
-        shapes = len(blocks[0][0]), inputs.shape, targets.shape
+        shapes = len(blocks[0]), inputs.shape, targets.shape
         parts = _side_by_side(train, blocks, is_compiled=shapes in self._compiled)
         self._compiled.add(shapes)
         return parts
@@ -268,15 +269,15 @@ class Trainer:
         Not compiled as a whole: the programs of `jax.random`, which take longer to compile than a
         training step, are then shared by all modules whose arrays have the same shapes.
         """
-        return jax.vmap(self._begin, (0, 0, None))(seeds, settings, targets)
+        states, of_batches = jax.vmap(self._begin)(seeds, settings)
+        return states, _batches(of_batches, len(targets), self.batch, self.steps)
 
-    def _begin(self, seed: Array, setting: Mapping[str, Array], targets: Array) -> tuple[Any, Any]:
-        """State of one run before its first step, and the rows of each step's batch."""
+    def _begin(self, seed: Array, setting: Mapping[str, Array]) -> tuple[Any, Any]:
+        """State of one run before its first step, and the key of its batches."""
         of_weights, of_batches = jax.random.split(jax.random.key(seed))
         of_rule, of_make = self._parted(setting)
         _, params, rest = nnx.split(self.make(nnx.Rngs(of_weights), **of_make), nnx.Param, ...)
-        rows = _batches(of_batches, len(targets), self.batch, self.steps)
-        return (params, rest, self.optimiser(**of_rule).init(params)), rows
+        return (params, rest, self.optimiser(**of_rule).init(params)), of_batches
 
     def _parted(self, setting: Mapping[str, Array]) -> tuple[dict[str, Array], dict[str, Array]]:
         """Settings of the optimiser and settings of the module."""
@@ -417,12 +418,21 @@ def fit(
     return trainer(inputs, targets, seeds, settings)
 
 
-def _batches(key: Array, samples: int, batch: int, steps: int) -> Array:
-    """Rows of every step's batch, (steps, batch): one shuffling an epoch."""
+def _batches(keys: Array, samples: int, batch: int, steps: int) -> np.ndarray:
+    """Rows of every step's batch, (runs, steps, batch): one shuffling an epoch.
+
+    They are those of `jax.random.permutation`, whose sort XLA:CPU takes fifteen times as long for
+    as NumPy; beyond 1600 samples it sorts twice, where once is as random.
+    """
     in_epoch = samples // batch
     epochs = -(-steps // in_epoch)
-    orders = jax.vmap(lambda k: jax.random.permutation(k, samples))(jax.random.split(key, epochs))
-    return orders[:, : in_epoch * batch].reshape(-1, batch)[:steps]
+
+    def drawn(key: Array) -> Array:
+        return jax.random.bits(jax.random.split(key)[1], (samples,))
+
+    of_epochs = jax.vmap(lambda key: jax.vmap(drawn)(jax.random.split(key, epochs)))
+    orders = np.argsort(np.asarray(of_epochs(keys)), axis=-1, kind="stable").astype(np.int32)
+    return orders[..., : in_epoch * batch].reshape(len(keys), -1, batch)[:, :steps]
 
 
 def _blocks(runs: int) -> list[np.ndarray]:
@@ -435,6 +445,19 @@ def _blocks(runs: int) -> list[np.ndarray]:
     count = -(-runs // BLOCK)
     size = -(-runs // count)
     return list(np.minimum(np.arange(count * size), runs - 1).reshape(count, size))
+
+
+def _rows_of(runs: Any, rows: np.ndarray, blocks: Sequence[np.ndarray]) -> Any:
+    """Some of the runs of a pytree with a leading axis of runs; all of them where one block is."""
+    if len(blocks) == 1:
+        return runs
+
+    def taken(leaf: Any) -> Any:
+        is_key = jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
+        # a slice by JAX would be a program for each shape of leaf
+        return leaf[rows] if is_key else np.asarray(leaf)[rows]
+
+    return jax.tree.map(taken, runs)
 
 
 def _side_by_side(

@@ -42,7 +42,7 @@ def test_sgd_with_momentum_is_the_recursion_of_the_textbook():
     start = line(nnx.Rngs(of_weights))
     w = np.append(np.asarray(start.kernel[...], float).ravel(), 0.0)  # weights, bias
     memory = np.zeros(4)
-    for step, rows in enumerate(np.asarray(supervised._batches(of_batches, 40, 8, 25))):
+    for step, rows in enumerate(supervised._batches(of_batches[None], 40, 8, 25)[0]):
         design = np.column_stack([x[rows], np.ones(8)])
         residual = design @ w - y[rows]
         assert found.losses[0, step] == pytest.approx(np.mean(residual**2), rel=1e-4)
@@ -54,11 +54,20 @@ def test_sgd_with_momentum_is_the_recursion_of_the_textbook():
 
 
 def test_every_epoch_is_a_shuffling_without_repetition():
-    rows = np.asarray(supervised._batches(jax.random.key(0), 10, 3, 8))
+    (rows,) = supervised._batches(jax.random.key(0)[None], 10, 3, 8)
     assert rows.shape == (8, 3)
     for epoch in (rows[:3], rows[3:6]):
         assert len(set(epoch.ravel())) == 9  # one of ten is left out
     assert not np.array_equal(rows[:3], rows[3:6])
+
+
+@pytest.mark.parametrize("samples", [10, 1437])
+def test_the_shufflings_are_those_of_jax(samples: int):
+    keys = jax.random.split(jax.random.key(3), 2)
+    found = supervised._batches(keys, samples, samples, 3)
+    for rows, key in zip(found, keys, strict=True):
+        orders = [jax.random.permutation(k, samples) for k in jax.random.split(key, 3)]
+        np.testing.assert_array_equal(rows, orders)
 
 
 def test_a_run_does_not_depend_on_what_is_trained_beside_it(monkeypatch):
