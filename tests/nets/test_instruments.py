@@ -142,3 +142,13 @@ def test_at_its_minimum_a_deep_linear_network_has_the_sharpness_of_the_closed_fo
 def test_a_hessian_that_is_too_large_is_refused():
     with pytest.raises(UsageError, match="use sharpness"):
         instruments.hessian_spectrum(jnp.sum, jnp.zeros(5000))
+
+
+def test_the_search_goes_on_however_many_parameters_there_are():
+    # relative to a million parameters the rounding of float32 is no bound at all
+    curvatures = jnp.linspace(0.0, 1.0, 1_000_000).at[-1].set(2.0)
+    found = instruments.largest_eigenvalue(
+        lambda v: curvatures * v, curvatures.size, key=jax.random.key(0)
+    )
+    assert found.residual <= 0.02 * found.value
+    assert found.value == pytest.approx(2.0, rel=1e-3)
