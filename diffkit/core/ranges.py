@@ -4,6 +4,9 @@ from math import inf
 from numbers import Integral, Real
 from typing import Any
 
+#: Seeds of JAX are 32 bits; a larger one would give the numbers of a smaller one unnoticed.
+SEEDS = 2**32
+
 
 def is_whole(value: Any, least: int, most: float = inf) -> bool:
     """Whether the value is a whole number of [least, most]; `True` is none.

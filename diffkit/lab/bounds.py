@@ -5,9 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from diffkit.core.errors import UsageError
-
-#: Seeds of JAX are 32 bits; a larger one would give the numbers of a smaller one unnoticed.
-SEEDS = 2**32
+from diffkit.core.ranges import SEEDS
 
 
 def at_least(least: float, config: Any, *fields: str, part: str = "") -> None:

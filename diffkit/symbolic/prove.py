@@ -260,18 +260,18 @@ class _Question:
             needed = list(outcome.conditions.items())[:4]
             names = " and ".join(f"{c} {'>' if is_strict else '>='} 0" for c, is_strict in needed)
             where.append(f"where both sides are real ({names})")
-        kinks, included = self.at_kinks(outcome)
-        jumps = (
-            kink
-            for kink, jumps in outcome.kinks.items()
-            if jumps and kink not in included and self.at_place(kink) != "not real"
-        )
+        # Each place is a proof of its own, so that it is asked for once.
+        found = {kink: self.at_place(kink) for kink, jumps in outcome.kinks.items() if jumps}
+        kinks, included = self.at_kinks(outcome, found)
+        jumps = (kink for kink, said in found.items() if said == "unknown")
         poles = [pole for pole in outcome.poles if pole not in included]
         if poles:
             where.append(f"except at poles ({_zeros(poles)})")
         return "; ".join(where + kinks), tuple(jumps)
 
-    def at_kinks(self, outcome: _Outcome) -> tuple[list[str], list[sp.Expr]]:
+    def at_kinks(
+        self, outcome: _Outcome, found: Mapping[sp.Expr, str]
+    ) -> tuple[list[str], list[sp.Expr]]:
         """What holds where a branch changes, by continuity or by inserting the place."""
         if not outcome.kinks:
             return [], []
@@ -279,7 +279,7 @@ class _Question:
             return [f"kinks included, by continuity ({_zeros(outcome.kinks)})"], []
         included, excluded = [], []
         for kink, jumps in outcome.kinks.items():
-            agrees = not jumps or self.at_place(kink) == "equal"
+            agrees = not jumps or found[kink] == "equal"
             (included if agrees else excluded).append(kink)
         parts = [f"except at {_zeros(excluded)}"] if excluded else []
         return parts + ([f"at {_zeros(included)} too"] if included else []), included

@@ -14,11 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffkit.core.errors import DEFECTS, DiffkitError, UsageError
-from diffkit.core.ranges import is_whole
+from diffkit.core.ranges import SEEDS, is_whole
 
 Array = Any
-#: `jax.random.key` keeps 32 bits of a seed.
-MOST_SEED = 2**32 - 1
 #: What builds each of the two.
 _EXAMPLES = {
     "optimiser": "lambda: optax.sgd(0.1)",
@@ -73,9 +71,9 @@ def seeds_of_runs(seeds: Any) -> np.ndarray:
     except (TypeError, ValueError):
         found = np.asarray(None)
     are_whole = found.ndim == 1 and found.dtype.kind in "iu" and len(found) > 0
-    if not are_whole or found.min() < 0 or found.max() > MOST_SEED:
+    if not are_whole or found.min() < 0 or found.max() >= SEEDS:
         raise UsageError(
-            f"seeds={seeds!r}; give one or more whole numbers >= 0 and <= {MOST_SEED}, "
+            f"seeds={seeds!r}; give one or more whole numbers >= 0 and <= {SEEDS - 1}, "
             "all different"
         )
     if len(np.unique(found)) < len(found):

@@ -173,13 +173,18 @@ def branch_points(question: Question) -> Iterator[Point]:
     A claim about values has them at the branches of both sides, x == 7 among them; a derivative
     only at those of the claim, as the target's own are kinks, where it may have none.
     """
-    sides = (question.claimed,) if question.order else (question.claimed, question.target)
-    conditions = dict.fromkeys(node for side in sides for node in walk(side) if _is_condition(node))
+    conditions = dict.fromkeys(filter(_is_condition, _branching(question)))
     for base in points(question.domains, count=BASES):  # not at 0 alone, where much is equal
         for condition in conditions:
             for name, place in _borders(condition, base):
                 if question.domains[name].contains(place):
                     yield {**base, name: place}
+
+
+def _branching(question: Question) -> Iterator[Expr]:
+    """The nodes of the sides whose branches count."""
+    sides = (question.claimed,) if question.order else (question.claimed, question.target)
+    return chain.from_iterable(map(walk, sides))
 
 
 def _is_condition(node: Expr) -> bool:
@@ -203,8 +208,7 @@ def _borders(node: Expr, base: Point) -> Iterator[tuple[str, Fraction]]:
 
 
 def _has_branches(question: Question) -> bool:
-    sides = (question.claimed,) if question.order else (question.claimed, question.target)
-    return any(node.func.__name__ == "Piecewise" for side in sides for node in walk(side))
+    return any(node.func.__name__ == "Piecewise" for node in _branching(question))
 
 
 def _is_kink(reading: Reading) -> bool:
