@@ -59,6 +59,14 @@ def precision_of_balls():
     assert flint is None or flint.ctx.prec == 53, "the test leaves flint.ctx.prec changed"
 
 
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Bytes are named by their number: a gzip file holds the second it was packed in.
+
+    The processes of pytest-xdist must give every test the same id, whenever each collects.
+    """
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def has_accelerator() -> bool:
     """Whether JAX finds a device other than the CPU."""
     if importlib.util.find_spec("jax") is None:

@@ -188,3 +188,9 @@ def test_a_decision_record_has_its_four_parts():
         text = record.read_text(encoding="utf-8")
         for part in ("Context", "Options", "Decision", "Consequence"):
             assert f"\n## {part}" in text, f"{record.name}: no section {part}"
+
+
+@pytest.mark.parametrize("packed", [b"\x1f\x8b"])
+def test_bytes_name_a_test_by_their_number(packed, request):
+    """A file that holds its time would name a test otherwise in each process of pytest-xdist."""
+    assert request.node.name.endswith(f"[{len(packed)} bytes]")
