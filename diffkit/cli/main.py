@@ -239,6 +239,11 @@ def _add_lab(commands: argparse._SubParsersAction) -> None:
         "--update-record", action="store_true", help="write what was judged and run to paper/record"
     )
     paper.add_argument(
+        "--update-full",
+        action="store_true",
+        help="run the full presets first (half an hour) and write them to paper/record/full",
+    )
+    paper.add_argument(
         "--check",
         action="store_true",
         help="build nothing; fail if a figure has no producer or is older than its record",

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from diffkit.cli import paper_build
-from diffkit.cli.paper_record import PaperRecord, make
+from diffkit.cli.paper_record import FULL, PaperRecord, make, update_full
 from diffkit.core.errors import UsageError
 
 PAPER = Path("paper")
@@ -28,6 +28,9 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(f"no {PAPER}/main.typ here; the paper is built in a checkout of diffkit")
     if options.check:
         return _check(Path(options.from_record) if options.from_record else None)
+    if options.update_full:
+        update_full(LEDGER, RECORD, say)
+        say(f"record   {RECORD / FULL}/ written")
     if options.from_record:
         record = PaperRecord.load(Path(options.from_record))
     else:

@@ -33,8 +33,11 @@ def numbers(record: PaperRecord) -> dict[str, Any]:
         report = importlib.import_module(f"experiments.{name}.report")
         found[name] = {**report.numbers(run), "run": run_numbers(run)}
     found["run_count"] = wording.word(len(record.runs))
-    found["claims"] = claims_numbers(record.runs)
-    found["runs"] = [{"name": name, **run_numbers(run)} for name, run in record.runs.items()]
+    found["claims"] = claims_numbers(record.runs, record.full)
+    found["runs"], found["full_runs"] = (
+        [{"name": name, **run_numbers(run)} for name, run in runs.items()]
+        for runs in (record.runs, record.full)
+    )
     found["provenance"] = provenance(record)
     return found
 

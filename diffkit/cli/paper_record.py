@@ -12,6 +12,8 @@ from diffkit.lab.experiment import Record
 
 SCHEMA = "diffkit.judged-ledger/1"
 ATLAS_SCHEMA = "diffkit.atlas/1"
+#: Folder of the full runs in that of a record.
+FULL = "full"
 Say = Callable[[str], None]
 
 
@@ -25,19 +27,23 @@ class PaperRecord:
         runs: Name of the experiment -> its record.
         atlas: What `diffkit atlas --record` wrote; it takes longer than a paper may, so it is
             recorded once and never made again by a build.
+        full: Name of the experiment -> the record of its full preset, which
+            `diffkit paper --update-full` wrote, for the same reason.
     """
 
     ledger: Mapping[str, Any]
     runs: Mapping[str, Record]
     atlas: Mapping[str, Any]
+    full: Mapping[str, Record]
 
     def save(self, folder: Path) -> None:
-        """Write ledger.json, atlas.json and one file for each run."""
+        """Write ledger.json, atlas.json and one file for each run, full ones in full/."""
         for name, data in (("ledger", self.ledger), ("atlas", self.atlas)):
             text = json.dumps(plain(data), indent=1, ensure_ascii=False, allow_nan=False)
             write_atomically(folder / f"{name}.json", text + "\n")
-        for name, run in self.runs.items():
-            run.save(folder / f"{name}.json")
+        for place, runs in ((folder, self.runs), (folder / FULL, self.full)):
+            for name, run in runs.items():
+                run.save(place / f"{name}.json")
 
     @classmethod
     def load(cls, folder: Path) -> "PaperRecord":
@@ -48,12 +54,17 @@ class PaperRecord:
         """
         ledger = _read(folder / "ledger.json", SCHEMA, "diffkit paper --update-record")
         atlas = load_atlas(folder)
-        others = (each for each in sorted(folder.glob("*.json")) if each.stem not in _TABLES)
-        return cls(ledger, {each.stem: Record.load(each) for each in others}, atlas)
+        return cls(ledger, _runs(folder), atlas, _runs(folder / FULL))
 
 
 #: Files of a record that are no run of an experiment.
 _TABLES = ("ledger", "atlas")
+
+
+def _runs(folder: Path) -> dict[str, Record]:
+    """Name of the experiment -> its record, of every run in a folder."""
+    paths = (each for each in sorted(folder.glob("*.json")) if each.stem not in _TABLES)
+    return {each.stem: Record.load(each) for each in paths}
 
 
 def load_atlas(folder: Path) -> dict[str, Any]:
@@ -83,11 +94,12 @@ def make(run_ledger: Path, verdicts: Path, record: Path, say: Say) -> PaperRecor
     Args:
         run_ledger: The SQLite file of runs; finished cells are not computed again.
         verdicts: Folder of cached verdicts.
-        record: Folder with the recorded atlas.
+        record: Folder with the recorded atlas and full runs.
         say: Told of each stage.
     """
-    atlas = load_atlas(record)
-    return PaperRecord(judged_ledger(verdicts, say), finished_runs(run_ledger, say), atlas)
+    atlas, full = load_atlas(record), _runs(record / FULL)
+    ledger, runs = judged_ledger(verdicts, say), finished_runs(run_ledger, "quick", say)
+    return PaperRecord(ledger, runs, atlas, full)
 
 
 def judged_ledger(verdicts: Path, say: Say) -> dict[str, Any]:
@@ -114,14 +126,26 @@ def judged_ledger(verdicts: Path, say: Say) -> dict[str, Any]:
     return {"schema": SCHEMA, "rows": judged, "provenance": collect()}
 
 
-def finished_runs(run_ledger: Path, say: Say) -> dict[str, Record]:
-    """Run the quick preset of every experiment to its end; what is done is only read."""
+def update_full(run_ledger: Path, record: Path, say: Say) -> None:
+    """Run the full preset of every experiment and write the records: half an hour on two cores.
+
+    Args:
+        run_ledger: The SQLite file of runs; finished cells are not computed again.
+        record: Folder of the record; the runs go to full/ in it.
+        say: Told of each run.
+    """
+    for name, run in finished_runs(run_ledger, "full", say).items():
+        run.save(record / FULL / f"{name}.json")
+
+
+def finished_runs(run_ledger: Path, preset: str, say: Say) -> dict[str, Record]:
+    """Run a preset of every experiment to its end; what is done is only read."""
     from diffkit.lab.compilation import keep_compiled_programs
     from diffkit.lab.experiment import execute, known_experiments
 
     keep_compiled_programs()
     found = {}
     for name in known_experiments():
-        found[name] = execute(name, "quick", ledger_path=run_ledger)
+        found[name] = execute(name, preset, ledger_path=run_ledger)
         say(f"run      {name}: {found[name].status}, {found[name].address[:12]}")
     return found

@@ -81,6 +81,29 @@ def networks(asked: Factor | Phase | FiniteWidth, width: int) -> int:
 
 
 @dataclass(frozen=True)
+class Starts:
+    """Networks of one hidden tanh layer on digits that differ in their start alone.
+
+    Args:
+        widths: Hidden units, rising, two or more.
+        initialisers: A good one first.
+        rates: Learning rates of gradient descent with momentum 0.9, rising; a good one first.
+        networks: Independent starts of each, 10 or more.
+        steps: Updates.
+        batch: Digits of an update.
+        seed: Number of the first network.
+    """
+
+    widths: tuple[int, ...] = (4, 16, 64)
+    initialisers: tuple[str, ...] = ("glorot", "normal 1")
+    rates: tuple[float, ...] = (0.05, 2.0)
+    networks: int = 64
+    steps: int = 300
+    batch: int = 32
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Training:
     """Deep networks on scikit-learn's digits from different initialisations.
 
@@ -98,6 +121,7 @@ class Training:
         success: Share of right answers on the training set from which a network has learned; one
             in ten is chance.
         depths: Rising depths of He's ReLU networks whose largest stable rate is measured.
+        starts: Shallow networks that differ in their start alone.
         seed: Number of the first network.
     """
 
@@ -113,6 +137,7 @@ class Training:
     batch: int = 32
     success: float = 0.2
     depths: tuple[int, ...] = (2, 8)
+    starts: Starts = Starts()
     seed: int = 0
 
 

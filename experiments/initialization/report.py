@@ -1,6 +1,6 @@
 """The numbers of the paper's section, formatted here and nowhere else."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from diffkit.lab.experiment import Record
@@ -111,6 +111,25 @@ def _training(found: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, 
         "p_value": f"{found['p_value']:.1g}",
         "p_of_control": f"{found['p_of_control']:.1g}",
         "shrinks": f"10^({rows['relu', 'glorot']['log10_gradient']:.1f})",
+        "starts": _starts(found["starts"], config["starts"]),
+    }
+
+
+def _starts(rows: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> dict[str, Any]:
+    """Spreads of the narrowest and the widest network, well trained and at the largest rate."""
+    of = {(row["initialiser"], row["rate"], row["width"]): row["spread"] for row in rows}
+    good, rates, widths = config["initialisers"][0], config["rates"], config["widths"]
+    spreads = {
+        f"{name}_{size}": f"{100 * of[good, rate, width]:.1f}"
+        for name, rate in (("good", rates[0]), ("bad", rates[-1]))
+        for size, width in (("narrow", widths[0]), ("wide", widths[-1]))
+    }
+    return {
+        "networks": str(config["networks"]),
+        "narrow": str(widths[0]),
+        "wide": str(widths[-1]),
+        "rate": f"{rates[-1]:g}",
+        **spreads,
     }
 
 

@@ -12,7 +12,7 @@ from diffkit.lab.outcome import Outcome
 from diffkit.lab.parts import PartCheck, PartRunner, check_parts, of_field, run_parts
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.initialization.config import Config, Factor, FiniteWidth, Phase, Training
+from experiments.initialization.config import Config, Factor, FiniteWidth, Phase, Starts, Training
 from experiments.initialization.parts import factor, finite_width, minima, phase, training
 
 QUESTION = (
@@ -68,6 +68,7 @@ FULL = replace(
         seeds=20,
         steps=1000,
         depths=(2, 4, 8, 16, 32),
+        starts=Starts(widths=(4, 8, 16, 32, 64, 128, 256), networks=100, steps=1000),
     ),
     phase=Phase(widths=(128, 256, 512), networks=2000),
     finite_width=FiniteWidth(widths=(8, 16, 32, 64), networks=102_400),

@@ -47,7 +47,7 @@ class BatchNorm:
     """Growth of gradients under batch normalisation.
 
     Args:
-        batches: B, samples of a batch, each > 3.
+        batches: B, samples of a batch, each > 5; from 8 on the drift is 1/n up to 1/n^2.
         factors: Widths n as multiples of max(B, 32), extrapolated in 1/n; two or more.
         depth: L, layers.
         skip: Layers left out at both ends, where the network is not in its steady state.

@@ -71,7 +71,7 @@ FULL = Config(
     depth=50,
     networks=64,
     recurrent=Recurrent(units=64, length=300, networks=32, gate_networks=64),
-    batch_norm=BatchNorm(batches=(5, 8, 16, 32, 64), factors=(2, 4, 8), networks=48),
+    batch_norm=BatchNorm(batches=(8, 12, 16, 32, 64), factors=(2, 4, 8), networks=48),
     training=Training(samples=1024, moments=(0, 30, 300, 3000), networks=16),
     trainability=Trainability(
         depths=(2, 8, 16),

@@ -18,7 +18,7 @@ from experiments.initialization.figures import FIGURES
 from experiments.initialization.measure import finite_width as tangents
 from experiments.initialization.measure import minima as descents
 from experiments.initialization.measure import propagation
-from experiments.initialization.parts import factor, finite_width, minima, phase, training
+from experiments.initialization.parts import factor, finite_width, minima, phase, starts, training
 from experiments.initialization.report import numbers
 from experiments.initialization.theory import minima as levels
 from experiments.initialization.theory import propagation as theory
@@ -32,6 +32,8 @@ SMALL = (
     *("--finite_width.depth", "3", "--training.depth", "3", "--training.width", "8"),
     *("--training.pairs", ",".join((*training.NEEDED, "swish critical"))),
     *("--training.depths", "2,3", "--training.seeds", "4", "--training.steps", "20"),
+    *("--training.starts.widths", "2,4", "--training.starts.networks", "10"),
+    *("--training.starts.steps", "20"),
     *("--minima.widths", "1,2", "--minima.starts", "20", "--minima.wells", "200"),
 )
 
@@ -199,12 +201,45 @@ def test_he_must_learn_more_than_glorot():
     asked, rates = configs.Training(), [np.full(8, 0.2), np.full(8, 0.1)] * 2
     good, bad = [0.5 + 0.01 * k for k in range(8)], [0.1 + 0.001 * k for k in range(8)]
     asked = replace(asked, depths=(2, 4))
-    part = training.part_of(asked, rows_of_training(good, bad), rates[:2])
+    shallow = rows_of_starts(asked.starts, [0.1, 0.02, 0.01])
+    part = training.part_of(asked, rows_of_training(good, bad), rates[:2], shallow)
     verdicts = {claim.id: claim.verdict for claim in part.claims}
     assert part.status == "supported"
-    assert verdicts == {"C089": "mixed", "C096": "confirmed", "C097": "mixed"}
-    assert training.part_of(asked, rows_of_training(bad, good), rates[:2]).status == "refuted"
-    assert training.part_of(asked, rows_of_training(good, good), rates[:2]).status == "refuted"
+    assert verdicts == {
+        "C009": "confirmed", "C089": "mixed", "C096": "confirmed", "C097": "mixed",
+    }  # fmt: skip
+    for he, glorot in ((bad, good), (good, good)):
+        refuted = training.part_of(asked, rows_of_training(he, glorot), rates[:2], shallow)
+        assert refuted.status == "refuted"
+
+
+def rows_of_starts(asked, good, others=None):
+    """Accuracies spread evenly about a half: by `good` at each width, by `others` if not good."""
+    unit, rows = np.linspace(-0.5, 0.5, 41), []
+    for name, rate in product(asked.initialisers, asked.rates):
+        is_good = (name, rate) == (asked.initialisers[0], asked.rates[0])
+        for width, spread in zip(asked.widths, good if is_good else others or good, strict=True):
+            test = (0.5 + spread * unit).tolist()
+            row = {"initialiser": name, "rate": rate, "width": width, "test": test}
+            rows.append({**row, "median": 0.5, "spread": spread / 2})
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("good", "others", "verdict"),
+    [
+        ((0.1, 0.02, 0.01), None, "confirmed"),
+        ((0.1, 0.02, 0.01), (0.1, 0.02, 0.011), "confirmed"),  # no difference that is seen
+        ((0.1, 0.02, 0.01), (0.1, 0.1, 0.1), "mixed"),
+        ((0.01, 0.02, 0.1), (0.5, 0.5, 0.5), "refuted"),
+        ((0.1, 0.1, 0.1), None, "undecided"),
+    ],
+)
+def test_networks_perform_alike_where_their_accuracies_close_up(good, others, verdict):
+    asked = configs.Starts()
+    found = starts.claim(asked, rows_of_starts(asked, good, others))
+    assert (found.id, found.verdict) == ("C009", verdict)
+    assert f"{50 * good[-1]:.1f} points about 50 % with 64" in found.evidence
 
 
 def test_ends_off_the_levels_refute_and_counts_decide_the_claims():
@@ -236,6 +271,13 @@ def test_ends_off_the_levels_refute_and_counts_decide_the_claims():
         (("--finite_width.depth", "1"), "depth >= 2"),
         (("--training.pairs", "relu he"), "lacks 'relu glorot'"),
         (("--training.seeds", "5"), "even number of seeds"),
+        (("--training.pairs", "relu he,tahn he"), "did you mean tanh"),
+        (("--training.pairs", "relu normal x"), "'normal x'; write normal and a number"),
+        (("--training.starts.widths", "64,4"), r"training\.starts\.widths must rise"),
+        (("--training.starts.networks", "9"), r"training\.starts\.networks = 9; give 10"),
+        (("--training.starts.batch", "4000"), r"training\.starts\.batch = 4000; give 1347"),
+        (("--training.starts.initialisers", "he"), "two or more, a good one first"),
+        (("--training.starts.initialisers", "he,glrot"), "did you mean glorot"),
         (("--minima.rates", "0.5,0.7"), "no step jumps"),
     ],
 )
@@ -257,7 +299,7 @@ def test_a_small_run_has_every_part_figure_and_number(record: Record, tmp_path: 
         paths = [draw(record, tmp_path / f"{name}-{k}.svg") for k in range(2)]
         assert paths[0].read_bytes() == paths[1].read_bytes()
     decided = {claim["id"] for claim in record.results["claims"]}
-    assert decided == {"C008", "C064", "C071", "C089", "C090", "C096", "C097", "C126"}
+    assert decided == {"C008", "C009", "C064", "C071", "C089", "C090", "C096", "C097", "C126"}
 
 
 def test_the_experiment_is_found_by_name():

@@ -39,7 +39,7 @@ from experiments.vanishing_gradients.theory import trainability as trainability_
 SMALL = (
     "--parts recurrent,batch_norm,training --recurrent.units 6 --recurrent.length 12 "
     "--recurrent.radii 0.8,1.2 --recurrent.networks 3 --recurrent.gate_units 4 "
-    "--recurrent.gate_length 8 --recurrent.gate_networks 3 --batch_norm.batches 5 "
+    "--recurrent.gate_length 8 --recurrent.gate_networks 3 --batch_norm.batches 6 "
     "--batch_norm.factors 1,2 --batch_norm.depth 6 --batch_norm.skip 1 --batch_norm.networks 4 "
     "--training.width 8 --training.layers 2 --training.samples 32 --training.batch 8 "
     "--training.moments 0,4 --training.networks 2 --training.activations tanh"
@@ -126,7 +126,7 @@ def test_large_batches_alone_cannot_tell_the_formulas_apart():
 @pytest.mark.parametrize(
     ("part", "config", "said"),
     [
-        (batch_norm, BatchNorm(batches=(3, 8)), "larger than 3"),
+        (batch_norm, BatchNorm(batches=(5, 8)), "larger than 5; up to there .* no variance"),
         (batch_norm, BatchNorm(factors=(2,)), "two or more factors"),
         (batch_norm, BatchNorm(depth=5, skip=2), "depth more than"),
         (recurrent, Recurrent(radii=(0.0,)), "numbers > 0"),

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from diffkit.lab.experiment import Record
-from experiments.initialization.figures.learning import minima, training
+from experiments.initialization.figures.learning import minima, starts, training
 from experiments.initialization.figures.propagation import factor, finite_width, phase
 
 FIGURES: Mapping[str, Callable[[Record, Path], Path]] = {
@@ -12,5 +12,6 @@ FIGURES: Mapping[str, Callable[[Record, Path], Path]] = {
     "factor": factor,
     "finite_width": finite_width,
     "training": training,
+    "starts": starts,
     "minima": minima,
 }

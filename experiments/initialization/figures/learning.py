@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, few_decades, figure, save
+from diffkit.lab.figures import MARKERS, PALETTE, below, few_decades, figure, save
 from experiments.initialization.figures.propagation import NAMES, stamp
 
 INITIALISERS = {"he": "He", "glorot": "Glorot", "lsuv": "LSUV"}
+START_COLOURS = ("blue", "vermillion", "green", "orange", "black")
 LEVEL_COLOURS = ("green", "yellow", "orange", "vermillion")
 
 
@@ -62,6 +63,46 @@ def _rates(panel, rates) -> None:
     few_decades(panel.yaxis)
     panel.set_xticks(depths, [str(depth) for depth in depths])
     panel.set_xticks([], minor=True)
+
+
+def starts(record: Record, path: Path) -> Path:
+    """Quartiles of test accuracy over starts against width, well trained and not."""
+    asked = record.config["training"]["starts"]
+    (good, *others), (rate, *rates) = asked["initialisers"], asked["rates"]
+    choices = [(good, rate), *((good, each) for each in rates), *((each, rate) for each in others)]
+    of = {
+        (row["initialiser"], row["rate"], row["width"]): row
+        for row in record.results["training"]["starts"]
+    }
+    with figure(1, 2, height=2.4) as (drawing, (left, right)):
+        for place, choice in enumerate(choices):
+            rows = [of[*choice, width] for width in asked["widths"]]
+            low, median, high = np.percentile([row["test"] for row in rows], [25, 50, 75], axis=1)
+            look = {
+                "color": PALETTE[START_COLOURS[place]], "marker": MARKERS[place],
+                "markerfacecolor": "white", "linewidth": 0.8,
+                "label": f"{_initialiser(choice[0])}, rate {choice[1]:g}",
+            }  # fmt: skip
+            left.errorbar(
+                np.array(asked["widths"]) * 1.06**place, median,
+                yerr=[median - low, high - median], capsize=2.5, elinewidth=0.8, **look,
+            )  # fmt: skip
+            right.plot(asked["widths"], 100 * (high - low), **look)
+        left.set(ylim=(0, 1), ylabel="test accuracy, quartiles")
+        right.set(yscale="log", ylabel="points between quartiles")
+        few_decades(right.yaxis)
+        for panel in (left, right):
+            panel.set(xscale="log", xlabel="hidden units")
+            panel.set_xticks(asked["widths"], [str(width) for width in asked["widths"]])
+            panel.set_xticks([], minor=True)
+        below(drawing, right)
+        return save(drawing, path, stamp(record))
+
+
+def _initialiser(name: str) -> str:
+    """Its name in a figure; that of "normal STD" is its law."""
+    kind, _, std = name.partition(" ")
+    return rf"$N(0, {float(std) ** 2:g})$" if kind == "normal" else INITIALISERS.get(name, name)
 
 
 def minima(record: Record, path: Path) -> Path:

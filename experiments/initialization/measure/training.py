@@ -10,6 +10,7 @@ import numpy as np
 import optax
 from flax import nnx
 
+from diffkit.core.errors import UsageError
 from diffkit.nets.initialisers import Initialiser, initialiser, mean_field, normal
 from diffkit.nets.instruments import objective, sharpness
 from diffkit.nets.lsuv import lsuv
@@ -61,7 +62,7 @@ def trained(
     inputs, tests = _standardised(train.inputs), _standardised(test.inputs)
     shown = jnp.asarray(inputs[:SHOWN], jnp.float32)
 
-    row = _row(initialisation)
+    row = initialiser_of(initialisation)
 
     def make(rngs: nnx.Rngs) -> Classifier:
         net = Classifier((inputs.shape[1], *[width] * (depth - 1), 10), activation, row, rngs=rngs)
@@ -112,19 +113,30 @@ def stable_rates(
     return np.asarray(rates, np.float64), np.asarray(residuals, np.float64)
 
 
-def _standardised(inputs: np.ndarray) -> np.ndarray:
-    """Mean 0 and variance 1 over all entries of the training set."""
-    train, _ = data()
-    return (inputs - train.inputs.mean()) / train.inputs.std()
+def initialiser_of(initialisation: str | tuple[float, float]) -> Initialiser:
+    """The initialiser of a name or of sigma_w and sigma_b; LSUV starts from orthogonal weights.
 
-
-def _row(initialisation: str | tuple[float, float]) -> Initialiser:
+    Raises:
+        UsageError: "normal" without a number.
+        UnknownNameError: no such initialiser; the message lists the known ones.
+    """
     if not isinstance(initialisation, str):
         return mean_field(*initialisation)
     kind, _, std = initialisation.partition(" ")
     if kind == "normal":
-        return normal(float(std))
-    return initialiser("orthogonal" if kind == "lsuv" else kind)
+        try:
+            return normal(float(std))
+        except ValueError:
+            raise UsageError(
+                f"{initialisation!r}; write normal and a number, as normal 0.01"
+            ) from None
+    return initialiser("orthogonal" if initialisation == "lsuv" else initialisation)
+
+
+def _standardised(inputs: np.ndarray) -> np.ndarray:
+    """Mean 0 and variance 1 over all entries of the training set."""
+    train, _ = data()
+    return (inputs - train.inputs.mean()) / train.inputs.std()
 
 
 def _momentum(learning_rate: Any) -> optax.GradientTransformation:

@@ -8,12 +8,14 @@ import numpy as np
 from scipy import stats
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.bounds import at_least, at_most, positive
+from diffkit.lab.bounds import at_least, at_most, known, positive
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
+from diffkit.nets.mlp import activation
 from experiments.initialization.config import Config, Training
-from experiments.initialization.measure.training import data, stable_rates, trained
+from experiments.initialization.measure.training import data, initialiser_of, stable_rates, trained
+from experiments.initialization.parts import starts
 from experiments.initialization.theory import propagation as theory
 
 LEVEL = 0.01
@@ -63,11 +65,15 @@ def run(config: Config, store: Store, progress: Progress) -> Part:
     rates = [found["rates"] for found in stable]
     check_residuals(asked, [found["residuals"] for found in stable])
     rows = [summary(asked, key, found) for key, found in zip(keys, cells, strict=True)]
-    return part_of(asked, {(row["activation"], row["initialiser"]): row for row in rows}, rates)
+    shallow = starts.measured(asked.starts, store, progress)
+    return part_of(
+        asked, {(row["activation"], row["initialiser"]): row for row in rows}, rates, shallow
+    )
 
 
 def check(asked: Training) -> None:
     """Refuse a configuration that cannot answer."""
+    known(check_pair, asked, "pairs", part="training")
     missing = [pair for pair in NEEDED if pair not in asked.pairs]
     if missing:
         raise UsageError(f"training.pairs lacks {missing[0]!r}, which a claim is about")
@@ -79,8 +85,17 @@ def check(asked: Training) -> None:
     shown = len(data()[0])
     at_most(shown, asked, "batch", part="training", why="as many digits as are trained on")
     positive(asked, "rates", part="training")
+    starts.check(asked.starts)
     if not 0 < asked.success <= 1:
         raise UsageError(f"training.success = {asked.success}; a share lies between 0 and 1")
+
+
+def check_pair(pair: str) -> None:
+    """Refuse what is no activation and initialiser."""
+    name, _, initialiser = pair.partition(" ")
+    activation(name)
+    if initialiser != "critical":
+        initialiser_of(initialiser)
 
 
 def summary(
@@ -124,6 +139,7 @@ def part_of(
     asked: Training,
     rows: Mapping[tuple[str, str], Mapping[str, Any]],
     rates: Sequence[np.ndarray],
+    shallow: Sequence[Mapping[str, Any]],
 ) -> Part:
     """The prediction: with ReLU He's networks learn and Glorot's do not."""
     he, glorot = rows["relu", "he"], rows["relu", "glorot"]
@@ -144,12 +160,14 @@ def part_of(
             str(depth): found.round(6).tolist()
             for depth, found in zip(asked.depths, rates, strict=True)
         },
+        "starts": list(shallow),
     }
     status = judged(misses=p_value >= LEVEL, is_blind=p_of_control < LEVEL)
     decided = (
         best_initialiser(asked, rows),
         good_default(asked, rows),
         rate_of_depth(asked, rates),
+        starts.claim(asked.starts, shallow),
     )
     return Part("training", status, statement, results, decided)
 

@@ -20,6 +20,10 @@ from experiments.vanishing_gradients.config import NARROWEST, BatchNorm, Config
 from experiments.vanishing_gradients.measure import batch_norm as measure
 from experiments.vanishing_gradients.theory import batch_norm as theory
 
+#: A unit's factor is heavy-tailed, P(> x) ~ x^{-(B - 1)/2}, as the inverse of the variance of B
+#: samples: its mean exists for B > 3, its variance, and so a drift of the order 1/n, for B > 5.
+HEAVY = 5
+
 
 def run(config: Config, store: Store, progress: Progress) -> Part:
     """One cell for each batch size and width."""
@@ -64,8 +68,11 @@ def check(config: BatchNorm) -> None:
     Raises:
         UsageError: says which field, and what it may be.
     """
-    if not config.batches or min(config.batches) <= 3:
-        raise UsageError("batch_norm: batches must be larger than 3, where the factor is infinite")
+    if not config.batches or min(config.batches) <= HEAVY:
+        raise UsageError(
+            f"batch_norm: batches must be larger than {HEAVY}; up to there the factor of a unit "
+            "has no variance, and what is lost to the width no expansion in 1/n"
+        )
     if len(set(config.factors)) < 2 or min(config.factors) < 1:
         raise UsageError("batch_norm: two or more factors >= 1 are needed to extrapolate")
     if config.networks < 2 or config.depth - 1 - 2 * config.skip < 1 or config.skip < 0:

@@ -1,0 +1,70 @@
+"""The claims table joins what quick and full runs decide; full records are of today's presets."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from diffkit.cli.paper_claims import claims_numbers
+from diffkit.core.errors import UsageError
+from diffkit.core.verdict import plain
+from diffkit.lab.experiment import Record, known_experiments, load
+
+RECORD = Path(__file__).parents[2] / "paper/record"
+SOME = Record.load(RECORD / "optimizers.json")
+
+
+def run(**verdicts: str) -> Record:
+    """A run that decides these claims."""
+    claims = [
+        {"id": name, "verdict": verdict, "evidence": f"{name} {verdict}"}
+        for name, verdict in verdicts.items()
+    ]
+    return replace(SOME, results={"claims": claims})
+
+
+def test_a_claim_has_its_verdict_and_what_a_full_run_finds_instead():
+    found = claims_numbers(
+        {"one": run(C007="confirmed", C008="mixed", C006="undecided")},
+        {"one": run(C007="confirmed", C008="undecided", C093="refuted"), "two": run(C127="mixed")},
+    )
+    rows = {row["id"]: row for row in found["rows"]}
+    assert list(rows) == ["C006", "C007", "C008", "C093", "C127"]
+    assert (found["decided"], found["full_only"], found["differing"]) == (
+        "4", ["C093", "C127"], ["C008"],
+    )  # fmt: skip
+    assert found["counts"] == {"confirmed": "1", "refuted": "1", "mixed": "2", "undecided": "1"}
+    assert rows["C008"]["verdict"] == "mixed"
+    assert rows["C008"]["full"] == {"verdict": "undecided", "evidence": "C008 undecided"}
+    assert rows["C007"]["full"] is None
+    assert (rows["C093"]["experiment"], rows["C093"]["is_full"]) == ("one", True)
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        ({"one": run(C999="mixed")}, "one decides claim 'C999', which is not in the catalogue"),
+        ({"one": run(C007="mixed"), "two": run(C007="mixed")}, "two and one both decide C007"),
+    ],
+)
+@pytest.mark.parametrize("is_full", [False, True])
+def test_a_claim_that_is_unknown_or_decided_twice_is_refused(runs, said, is_full):
+    with pytest.raises(UsageError, match=said):
+        claims_numbers(*(({}, runs) if is_full else (runs, {})))
+
+
+@pytest.mark.parametrize("folder", ["", "full"])
+def test_every_experiment_is_recorded(folder):
+    names = {path.stem for path in (RECORD / folder).glob("*.json")} - {"ledger", "atlas"}
+    assert names == set(known_experiments())
+
+
+@pytest.mark.parametrize("name", known_experiments())
+@pytest.mark.parametrize(("folder", "preset"), [("", "quick"), ("full", "full")])
+def test_a_recorded_run_is_of_the_preset_as_it_is_now(name, folder, preset):
+    recorded = Record.load(RECORD / folder / f"{name}.json")
+    now = json.loads(json.dumps(plain(load(name).preset(preset).config)))
+    assert (recorded.preset, recorded.config) == (preset, now)
+    assert recorded.status == "supported"
+    assert not recorded.is_over_budget
