@@ -1,7 +1,7 @@
 """The claims table joins what quick and full runs decide; full records are of today's presets."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -54,17 +54,19 @@ def test_a_claim_that_is_unknown_or_decided_twice_is_refused(runs, said, is_full
         claims_numbers(*(({}, runs) if is_full else (runs, {})))
 
 
-@pytest.mark.parametrize("folder", ["", "full"])
-def test_every_experiment_is_recorded(folder):
-    names = {path.stem for path in (RECORD / folder).glob("*.json")} - {"ledger", "atlas"}
-    assert names == set(known_experiments())
+RECORDED = [*RECORD.glob("*.json"), *(RECORD / "full").glob("*.json")]
+RUNS = [path for path in RECORDED if path.stem not in ("ledger", "atlas")]
 
 
-@pytest.mark.parametrize("name", known_experiments())
-@pytest.mark.parametrize(("folder", "preset"), [("", "quick"), ("full", "full")])
-def test_a_recorded_run_is_of_the_preset_as_it_is_now(name, folder, preset):
-    recorded = Record.load(RECORD / folder / f"{name}.json")
-    now = json.loads(json.dumps(plain(load(name).preset(preset).config)))
+def test_every_experiment_is_recorded():
+    assert {path.stem for path in RUNS if path.parent == RECORD} == set(known_experiments())
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_a_recorded_run_is_of_the_preset_as_it_is_now(path):
+    recorded = Record.load(path)
+    preset = "full" if path.parent.name == "full" else "quick"
+    now = json.loads(json.dumps(plain(asdict(load(path.stem).preset(preset).config))))
     assert (recorded.preset, recorded.config) == (preset, now)
     assert recorded.status == "supported"
     assert not recorded.is_over_budget
