@@ -58,8 +58,9 @@ RECORDED = [*RECORD.glob("*.json"), *(RECORD / "full").glob("*.json")]
 RUNS = [path for path in RECORDED if path.stem not in ("ledger", "atlas")]
 
 
-def test_every_experiment_is_recorded():
-    assert {path.stem for path in RUNS if path.parent == RECORD} == set(known_experiments())
+@pytest.mark.parametrize("folder", [RECORD, RECORD / "full"], ids=["quick", "full"])
+def test_every_experiment_is_recorded(folder):
+    assert {path.stem for path in RUNS if path.parent == folder} == set(known_experiments())
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
