@@ -9,15 +9,15 @@ from diffkit.core.errors import UsageError
 from diffkit.lab.experiment import Record
 from diffkit.lab.outcome import ClaimVerdict
 
-#: Claim -> (experiment, what its run decided).
-Decisions = Mapping[str, tuple[str, Mapping[str, Any]]]
+#: Claim -> what a run decided: "experiment", "is_full", "verdict" and "evidence".
+Decisions = Mapping[str, Mapping[str, Any]]
 
 
 def claims_numbers(runs: Mapping[str, Record], full: Mapping[str, Record]) -> dict[str, Any]:
     """Every decided claim with its place, verdict and statistic, in the order of the catalogue.
 
-    A verdict is that of the run, or of the full run where the run decides nothing of the claim.
-    Where both decide and differ, the row holds the full run's verdict and statistic besides.
+    A verdict is that of the run, or of the full run where the run leaves the claim open. Where both
+    decide and differ, the row holds what the full run decided besides.
 
     Args:
         runs: Name of the experiment -> the record the paper's sections report.
@@ -26,22 +26,23 @@ def claims_numbers(runs: Mapping[str, Record], full: Mapping[str, Record]) -> di
     Raises:
         UsageError: a run decides a claim that does not exist, or two runs decide the same one.
     """
-    known, quick, longer = load(), _decisions(runs), _decisions(full)
+    known = load()
+    decisions = _decisions(runs, is_full=False), _decisions(full, is_full=True)
     rows = []
     for identifier, claim in known.items():
-        if identifier not in quick and identifier not in longer:
+        found = [each[identifier] for each in decisions if identifier in each]
+        if not found:
             continue
-        experiment, found = quick.get(identifier) or longer[identifier]
-        _, other = longer.get(identifier, (experiment, found))
+        shown, last = found[0], found[-1]
+        if shown["verdict"] == "undecided":
+            shown = last
         rows.append(
             {
                 "id": identifier,
                 "where": "; ".join(claim.places).replace("-", "\N{EN DASH}"),
                 "text": claim.text,
-                "experiment": experiment.replace("_", " "),
-                "is_full": identifier not in quick,
-                **_verdict(found),
-                "full": _verdict(other) if other["verdict"] != found["verdict"] else None,
+                **shown,
+                "full": last if last["verdict"] != shown["verdict"] else None,
             }
         )
     counts = Counter(row["verdict"] for row in rows)
@@ -55,20 +56,23 @@ def claims_numbers(runs: Mapping[str, Record], full: Mapping[str, Record]) -> di
     }
 
 
-def _decisions(runs: Mapping[str, Record]) -> Decisions:
+def _decisions(runs: Mapping[str, Record], *, is_full: bool) -> Decisions:
     """What each run decides; no claim twice, none that is unknown."""
-    known, decided = load(), dict[str, tuple[str, Mapping[str, Any]]]()
+    known, decided = load(), dict[str, Mapping[str, Any]]()
     for name, run in runs.items():
         for row in run.results.get("claims", ()):
             if row["id"] not in known:
                 raise UsageError(
                     f"{name} decides claim {row['id']!r}, which is not in the catalogue"
                 )
+            experiment = name.replace("_", " ")
             if row["id"] in decided:
-                raise UsageError(f"{name} and {decided[row['id']][0]} both decide {row['id']}")
-            decided[row["id"]] = name, row
+                other = decided[row["id"]]["experiment"]
+                raise UsageError(f"{experiment} and {other} both decide {row['id']}")
+            decided[row["id"]] = {
+                "experiment": experiment,
+                "is_full": is_full,
+                "verdict": row["verdict"],
+                "evidence": row["evidence"],
+            }
     return decided
-
-
-def _verdict(row: Mapping[str, Any]) -> dict[str, str]:
-    return {"verdict": row["verdict"], "evidence": row["evidence"]}

@@ -29,6 +29,7 @@ def test_a_claim_has_its_verdict_and_what_a_full_run_finds_instead():
         {"one": run(C007="confirmed", C008="mixed", C006="undecided")},
         {"one": run(C007="confirmed", C008="undecided", C093="refuted"), "two": run(C127="mixed")},
     )
+    settled = claims_numbers({"one": run(C006="undecided")}, {"one": run(C006="mixed")})
     rows = {row["id"]: row for row in found["rows"]}
     assert list(rows) == ["C006", "C007", "C008", "C093", "C127"]
     assert (found["decided"], found["full_only"], found["differing"]) == (
@@ -36,8 +37,10 @@ def test_a_claim_has_its_verdict_and_what_a_full_run_finds_instead():
     )  # fmt: skip
     assert found["counts"] == {"confirmed": "1", "refuted": "1", "mixed": "2", "undecided": "1"}
     assert rows["C008"]["verdict"] == "mixed"
-    assert rows["C008"]["full"] == {"verdict": "undecided", "evidence": "C008 undecided"}
+    assert rows["C008"]["full"]["verdict"] == "undecided"
+    assert rows["C008"]["full"]["evidence"] == "C008 undecided"
     assert rows["C007"]["full"] is None
+    assert (settled["decided"], settled["full_only"], settled["differing"]) == ("1", ["C006"], [])
     assert (rows["C093"]["experiment"], rows["C093"]["is_full"]) == ("one", True)
 
 
