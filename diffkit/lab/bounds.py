@@ -47,6 +47,18 @@ def at_most(most: float, config: Any, *fields: str, part: str = "", why: str) ->
             raise UsageError(f"{name} = {value}; give {most:g} or less, {why}")
 
 
+def rising(config: Any, *fields: str, part: str = "") -> None:
+    """Refuse a tuple whose entries do not rise, or that has fewer than two.
+
+    Raises:
+        UsageError: says which field.
+    """
+    for field in fields:
+        values = list(getattr(config, field))
+        if len(values) < 2 or values != sorted(set(values)):
+            raise UsageError(f"{_named(field, part)} must rise, two or more of them")
+
+
 def known(look_up: Callable[[str], object], config: Any, *fields: str, part: str = "") -> None:
     """Refuse a name that `look_up` does not know, or that stands twice; a tuple has entries.
 
@@ -76,10 +88,14 @@ def check_seeds(config: Any, part: str = "") -> None:
             raise UsageError(f"{name} = {value}; a seed is a whole number from 0 to {SEEDS - 1}")
 
 
+def _named(field: str, part: str) -> str:
+    return f"{part}.{field}" if part else field
+
+
 def _values(config: Any, fields: tuple[str, ...], part: str) -> Iterator[tuple[str, Any]]:
     """Name and value of each field, of each entry where it is a tuple."""
     for field in fields:
-        name, value = f"{part}.{field}" if part else field, getattr(config, field)
+        name, value = _named(field, part), getattr(config, field)
         if value == ():
             raise UsageError(f"{name} is empty; list one or more")
         for each in value if isinstance(value, tuple) else (value,):

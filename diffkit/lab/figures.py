@@ -5,7 +5,7 @@ Matplotlib is imported when a figure is drawn, never with the package.
 
 import contextlib
 import io
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +83,12 @@ def few_decades(axis: Any) -> None:
     axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_locator(NullLocator())
+
+
+def ticks_at(axis: Any, values: Sequence[float]) -> None:
+    """Ticks at these values alone, written out: the settings that were measured."""
+    axis.set_ticks(values, [f"{value:g}" for value in values])
+    axis.set_ticks((), minor=True)
 
 
 def below(drawing: Any, *panels: Any) -> None:

@@ -1,5 +1,6 @@
 """What each part measures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -101,6 +102,12 @@ class Starts:
     steps: int = 300
     batch: int = 32
     seed: int = 0
+
+
+def choices(initialisers: Sequence[str], rates: Sequence[float]) -> list[tuple[str, float]]:
+    """The good initialiser and rate of `Starts`, then those that differ from them in one."""
+    (good, *others), (rate, *rest) = initialisers, rates
+    return [(good, rate), *((good, each) for each in rest), *((each, rate) for each in others)]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,18 @@
 """The claims table joins what quick and full runs decide; full records are of today's presets."""
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from diffkit.cli.paper_claims import claims_numbers
+from diffkit.cli.paper_record import PaperRecord
 from diffkit.core.errors import UsageError
-from diffkit.core.verdict import plain
+from diffkit.lab.config import as_dict
 from diffkit.lab.experiment import Record, known_experiments, load
 
-RECORD = Path(__file__).parents[2] / "paper/record"
-SOME = Record.load(RECORD / "optimizers.json")
+PAPER = PaperRecord.load(Path(__file__).parents[2] / "paper/record")
+SOME = PAPER.runs["optimizers"]
 
 
 def run(**verdicts: str) -> Record:
@@ -57,20 +57,16 @@ def test_a_claim_that_is_unknown_or_decided_twice_is_refused(runs, said, is_full
         claims_numbers(*(({}, runs) if is_full else (runs, {})))
 
 
-RECORDED = [*RECORD.glob("*.json"), *(RECORD / "full").glob("*.json")]
-RUNS = [path for path in RECORDED if path.stem not in ("ledger", "atlas")]
+@pytest.mark.parametrize("runs", [PAPER.runs, PAPER.full], ids=["quick", "full"])
+def test_every_experiment_is_recorded(runs):
+    assert set(runs) == set(known_experiments())
 
 
-@pytest.mark.parametrize("folder", [RECORD, RECORD / "full"], ids=["quick", "full"])
-def test_every_experiment_is_recorded(folder):
-    assert {path.stem for path in RUNS if path.parent == folder} == set(known_experiments())
-
-
-@pytest.mark.parametrize("path", RUNS, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_recorded_run_is_of_the_preset_as_it_is_now(path):
-    recorded = Record.load(path)
-    preset = "full" if path.parent.name == "full" else "quick"
-    now = json.loads(json.dumps(plain(asdict(load(path.stem).preset(preset).config))))
+@pytest.mark.parametrize("name", known_experiments())
+@pytest.mark.parametrize("preset", ["quick", "full"])
+def test_a_recorded_run_is_of_the_preset_as_it_is_now(name, preset):
+    recorded = {"quick": PAPER.runs, "full": PAPER.full}[preset][name]
+    now = as_dict(load(name).preset(preset).config)
     assert (recorded.preset, recorded.config) == (preset, now)
     assert recorded.status == "supported"
     assert not recorded.is_over_budget

@@ -32,6 +32,7 @@ def test_what_lies_within_its_bounds_passes():
     bounds.at_least(0.5, config, "width", "scales")
     bounds.at_most(2, config, "width", "scales", why="")
     bounds.positive(config, "width", "scales")
+    bounds.rising(config, "scales")
     bounds.known(look_up, config, "names")
     bounds.check_seeds(config)
 
@@ -44,6 +45,9 @@ def test_what_lies_within_its_bounds_passes():
         (lambda c: bounds.at_most(1, c, "width", why="so"), "^width = 2; give 1 or less, so$"),
         (lambda c: bounds.positive(Config(0), "width"), "^width = 0; give a number above 0$"),
         (lambda c: bounds.positive(Config(scales=()), "scales"), "^scales is empty; list one"),
+        (lambda c: bounds.rising(Config(scales=(2.0, 1.0)), "scales"), "^scales must rise, two"),
+        (lambda c: bounds.rising(Config(scales=(1.0, 1.0)), "scales"), "^scales must rise, two"),
+        (lambda c: bounds.rising(Config(scales=(1.0,)), "scales", part="p"), r"^p\.scales must"),
         (lambda c: bounds.known(look_up, Config(names=("elu",)), "names"), "^no elu$"),
         (lambda c: bounds.known(look_up, Config(names=("tanh",) * 2), "names"), "tanh twice"),
         (lambda c: bounds.check_seeds(Config(seed=-1)), "^seed = -1; a seed is a whole"),

@@ -102,3 +102,12 @@ def test_ticks_of_a_short_log_axis_are_written_out():
         drawing.draw_without_rendering()
         texts = [label.get_text() for label in panel.get_yticklabels()]
     assert {"0.05", "0.1", "0.2"} <= set(texts)
+
+
+def test_ticks_stand_at_the_values_alone_and_are_written_out():
+    with figures.figure() as (drawing, panel):
+        panel.semilogx([4, 64], [0, 1])
+        figures.ticks_at(panel.xaxis, [4, 16, 64])
+        drawing.draw_without_rendering()
+        assert [label.get_text() for label in panel.get_xticklabels()] == ["4", "16", "64"]
+        assert list(panel.xaxis.get_minorticklocs()) == []

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import MARKERS, PALETTE, below, few_decades, figure, save
+from diffkit.lab.figures import MARKERS, PALETTE, below, few_decades, figure, save, ticks_at
+from experiments.initialization.config import choices
 from experiments.initialization.figures.propagation import NAMES, stamp
 
 INITIALISERS = {"he": "He", "glorot": "Glorot", "lsuv": "LSUV"}
@@ -61,21 +62,18 @@ def _rates(panel, rates) -> None:
         xscale="log", yscale="log", xlabel="layers", ylabel=r"$2/\lambda_{\max}$ at the start"
     )
     few_decades(panel.yaxis)
-    panel.set_xticks(depths, [str(depth) for depth in depths])
-    panel.set_xticks([], minor=True)
+    ticks_at(panel.xaxis, depths)
 
 
 def starts(record: Record, path: Path) -> Path:
     """Quartiles of test accuracy over starts against width, well trained and not."""
     asked = record.config["training"]["starts"]
-    (good, *others), (rate, *rates) = asked["initialisers"], asked["rates"]
-    choices = [(good, rate), *((good, each) for each in rates), *((each, rate) for each in others)]
     of = {
         (row["initialiser"], row["rate"], row["width"]): row
         for row in record.results["training"]["starts"]
     }
     with figure(1, 2, height=2.4) as (drawing, (left, right)):
-        for place, choice in enumerate(choices):
+        for place, choice in enumerate(choices(asked["initialisers"], asked["rates"])):
             rows = [of[*choice, width] for width in asked["widths"]]
             low, median, high = np.percentile([row["test"] for row in rows], [25, 50, 75], axis=1)
             look = {
@@ -93,8 +91,7 @@ def starts(record: Record, path: Path) -> Path:
         few_decades(right.yaxis)
         for panel in (left, right):
             panel.set(xscale="log", xlabel="hidden units")
-            panel.set_xticks(asked["widths"], [str(width) for width in asked["widths"]])
-            panel.set_xticks([], minor=True)
+            ticks_at(panel.xaxis, asked["widths"])
         below(drawing, right)
         return save(drawing, path, stamp(record))
 

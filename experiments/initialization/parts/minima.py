@@ -9,7 +9,7 @@ from scipy import stats
 
 from diffkit.bridge.lower import lower
 from diffkit.core.errors import UsageError
-from diffkit.lab.bounds import at_least, positive
+from diffkit.lab.bounds import at_least, positive, rising
 from diffkit.lab.comparison import LARGEST_Z
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
@@ -71,8 +71,7 @@ def check(asked: Minima) -> None:
     """Refuse a configuration that has no answer."""
     at_least(1, asked, "steps", part="minima")
     positive(asked, "tolerance", "rates", part="minima")
-    if list(asked.widths) != sorted(set(asked.widths)) or len(asked.widths) < 2:
-        raise UsageError("minima.widths must rise, two or more of them")
+    rising(asked, "widths", part="minima")
     if asked.widths[0] < 1 or asked.starts < 10 or asked.wells < 10:
         raise UsageError("minima needs widths >= 1 and ten starts or more")
     if (

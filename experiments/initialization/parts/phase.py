@@ -7,7 +7,7 @@ import numpy as np
 from scipy.interpolate import PchipInterpolator
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.bounds import at_least, known, positive
+from diffkit.lab.bounds import at_least, known, positive, rising
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -75,8 +75,7 @@ def check(asked: Phase) -> None:
     known(activation, asked, "activations", part="phase")
     at_least(1, asked, "widths", part="phase")
     positive(asked, "weights", "tolerance", part="phase")
-    if list(asked.weights) != sorted(set(asked.weights)) or len(asked.weights) < 2:
-        raise UsageError("phase.weights must rise, two or more of them")
+    rising(asked, "weights", part="phase")
     if min(asked.biases, default=0) <= 0 or asked.depth < 4:
         raise UsageError("phase needs biases > 0 and a depth of 4 or more")
     if len(set(asked.widths)) < 2 or networks(asked, max(asked.widths)) < 2:

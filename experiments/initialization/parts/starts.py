@@ -8,12 +8,12 @@ import numpy as np
 from scipy import stats
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.bounds import at_least, at_most, known, positive
+from diffkit.lab.bounds import at_least, at_most, known, positive, rising
 from diffkit.lab.comparison import verdict_of
 from diffkit.lab.outcome import Decided
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
-from experiments.initialization.config import Starts
+from experiments.initialization.config import Starts, choices
 from experiments.initialization.measure.training import data, initialiser_of, trained
 
 LEVEL = 0.01
@@ -38,10 +38,10 @@ def measured(asked: Starts, store: Store, progress: Progress) -> list[dict[str, 
         )
         return {"test": found["test"]}
 
-    choices = list(product(asked.initialisers, asked.widths))
+    pairs = list(product(asked.initialisers, asked.widths))
     keys = [
         {"part": "training", "starts": width, "initialiser": initialiser}
-        for initialiser, width in choices
+        for initialiser, width in pairs
     ]
     cells = store.map(cell, keys, progress)
     return [
@@ -53,17 +53,14 @@ def measured(asked: Starts, store: Store, progress: Progress) -> list[dict[str, 
             "spread": float(np.subtract(*np.percentile(test, [75, 25]))),
             "test": test.round(4).tolist(),
         }
-        for (initialiser, width), found in zip(choices, cells, strict=True)
+        for (initialiser, width), found in zip(pairs, cells, strict=True)
         for rate, test in zip(asked.rates, found["test"], strict=True)
     ]
 
 
 def check(asked: Starts) -> None:
     """Refuse a configuration that cannot answer."""
-    for name in ("widths", "rates"):
-        values = list(getattr(asked, name))
-        if values != sorted(set(values)) or len(values) < 2:
-            raise UsageError(f"{PART}.{name} must rise, two or more of them")
+    rising(asked, "widths", "rates", part=PART)
     at_least(1, asked, "widths", "steps", "batch", part=PART)
     at_least(10, asked, "networks", part=PART)
     positive(asked, "rates", part=PART)
@@ -84,9 +81,7 @@ def claim(asked: Starts, rows: Sequence[Mapping[str, Any]]) -> Decided:
     """
     of = {(row["initialiser"], row["rate"], row["width"]): row for row in rows}
     narrow, wide = asked.widths[0], asked.widths[-1]
-    good = asked.initialisers[0], asked.rates[0]
-    others = [(good[0], rate) for rate in asked.rates[1:]]
-    others += [(name, good[1]) for name in asked.initialisers[1:]]
+    good, *others = choices(asked.initialisers, asked.rates)
     falls = differ(of[*good, narrow], of[*good, wide])
     holds: list[bool | None] = [None if falls is None else falls[0] > falls[1]]
     for other in others:

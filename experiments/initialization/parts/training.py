@@ -8,7 +8,7 @@ import numpy as np
 from scipy import stats
 
 from diffkit.core.errors import UsageError
-from diffkit.lab.bounds import at_least, at_most, known, positive
+from diffkit.lab.bounds import at_least, at_most, known, positive, rising
 from diffkit.lab.outcome import Decided, Part, judged
 from diffkit.lab.progress import Progress
 from diffkit.lab.sweep import Store
@@ -79,8 +79,7 @@ def check(asked: Training) -> None:
         raise UsageError(f"training.pairs lacks {missing[0]!r}, which a claim is about")
     if asked.seeds < 4 or asked.seeds % 2 or asked.depth < 3:
         raise UsageError("training needs an even number of seeds, 4 or more, and 3 layers or more")
-    if list(asked.depths) != sorted(set(asked.depths)) or len(asked.depths) < 2:
-        raise UsageError("training.depths must rise, two or more of them")
+    rising(asked, "depths", part="training")
     at_least(1, asked, "depths", "width", "steps", "batch", part="training")
     shown = len(data()[0])
     at_most(shown, asked, "batch", part="training", why="as many digits as are trained on")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from diffkit.lab.experiment import Record
-from diffkit.lab.figures import PALETTE, below, figure, save
+from diffkit.lab.figures import PALETTE, below, figure, save, ticks_at
 from experiments.optimizers.figures.quadratics import stamp
 
 LOOKS: Mapping[str, tuple[str, str]] = {
@@ -75,8 +75,7 @@ def _drifts(panel: Any, results: Mapping[str, Any]) -> None:
         )  # fmt: skip
     panel.axhline(0, color="0.4", linewidth=0.8, linestyle=":")
     panel.set(xscale="log", ylim=(-1.1, 1.1), xlabel="slope $C$", ylabel="drift / step size")
-    panel.set_xticks((3, 10, 30), ("3", "10", "30"))
-    panel.set_xticks((), minor=True)
+    ticks_at(panel.xaxis, (3, 10, 30))
     panel.text(
         0.97, 0.62, r"$\frac{1}{\sqrt{v_2}}+\frac{1}{\sqrt{v_3}}-\frac{C}{\sqrt{v_1}}$",
         transform=panel.transAxes, ha="right", fontsize=9,
